@@ -1,0 +1,1 @@
+"""What a trial is, how it is kept, how people use it."""

@@ -1,0 +1,1 @@
+"""Rules about trials: frozen values and pure functions, standard library only."""

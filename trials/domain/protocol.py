@@ -1,0 +1,114 @@
+"""What is agreed before the start, frozen and hashed.
+
+The protocol names the treatments; the arms' masked labels are dealt to them at the draw.
+"""
+
+from dataclasses import dataclass, field, replace
+
+from trials.domain.blinding import Blinding
+from trials.domain.calendar import DiaryWindow
+from trials.domain.canonical import canonical_hash
+from trials.domain.design import AnalysisSet, DecisionRule, Design, Outcome, Scheme
+from trials.domain.diary import Questionnaire
+from trials.domain.errors import ProtocolError
+from trials.domain.words import marked as _
+
+PROTOCOL_FORMAT = 1
+LARGEST_WEIGHT = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One treatment that deserves a trial.
+
+    Attributes:
+        treatment: id in the catalogue.
+        name: what people call it.
+        dose: as the pharmacist dispenses it, such as "25 mg at night".
+        effect_half_life_days: how fast its effect builds up and fades, the centre of its prior.
+        burden: constant cost or effort, in points of the pain scale per day.
+    """
+
+    treatment: str
+    name: str
+    dose: str = ""
+    effect_half_life_days: float = 0.25
+    burden: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not self.name.strip():
+            raise ProtocolError(_("Every candidate treatment needs a name."))
+        if not 0.0 < self.effect_half_life_days <= 60.0:
+            raise ProtocolError(
+                _("The effect half-life of %(name)s must lie between 0 and 60 days."),
+                name=self.name,
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Protocol:
+    """The whole agreement.
+
+    Attributes:
+        question: what the patient and the clinician want to know, in a sentence.
+        candidates: one for each arm of the design; a treatment stands once.
+        comparator: the treatment the others must beat, or "" for none.
+        blinding: whether the treatments are hidden.
+        design: arms, blocks, days.
+        outcome: what the verdict is about.
+        bother_weight: points of pain the patient would give to be rid of one point of bother.
+        decision: the rule of the verdict.
+        analysis_set: whose effect is estimated when a dose was not taken.
+        questionnaire: what the diary asks.
+        window: when the diary is open.
+        model_version: which model's formula and priors the verdict uses.
+        version: 1 for the first; an amendment counts up.
+    """
+
+    question: str
+    candidates: tuple[Candidate, ...]
+    design: Design
+    comparator: str = ""
+    blinding: Blinding = Blinding.BLINDED
+    outcome: Outcome = Outcome.NET_BURDEN
+    bother_weight: float = 0.5
+    decision: DecisionRule = field(default_factory=DecisionRule)
+    analysis_set: AnalysisSet = AnalysisSet.AS_ASSIGNED
+    questionnaire: Questionnaire = field(default_factory=Questionnaire)
+    window: DiaryWindow = field(default_factory=DiaryWindow)
+    model_version: str = "crossover-1"
+    version: int = 1
+
+    def __post_init__(self) -> None:
+        treatments = [c.treatment for c in self.candidates]
+        if len(treatments) != len(self.design.arms):
+            raise ProtocolError(_("There must be as many candidate treatments as arms."))
+        if len(set(treatments)) != len(treatments):
+            raise ProtocolError(_("A treatment is among the candidates twice."))
+        if self.comparator and self.comparator not in treatments:
+            raise ProtocolError(_("The reference must be one of the candidates."))
+        if not 0.0 <= self.bother_weight <= LARGEST_WEIGHT:
+            raise ProtocolError(
+                _("The weight of side effects lies between 0 and %(most)s."), most=LARGEST_WEIGHT
+            )
+        if self.blinding is Blinding.BLINDED and self.design.scheme is Scheme.FIXED:
+            raise ProtocolError(_("A trial with a fixed order is known to all: it must be open."))
+
+    def candidate(self, treatment: str) -> Candidate:
+        """Return the candidate with this catalogue id."""
+        return next(c for c in self.candidates if c.treatment == treatment)
+
+    @property
+    def treatments(self) -> tuple[str, ...]:
+        """Catalogue ids in the order of the protocol."""
+        return tuple(c.treatment for c in self.candidates)
+
+
+def protocol_hash(protocol: Protocol) -> str:
+    """Return the SHA-256 that stands for this exact agreement."""
+    return canonical_hash({"format": PROTOCOL_FORMAT, "protocol": protocol})
+
+
+def amended(protocol: Protocol) -> Protocol:
+    """Return the same protocol as the next version, open for changes."""
+    return replace(protocol, version=protocol.version + 1)

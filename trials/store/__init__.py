@@ -1,0 +1,1 @@
+"""Database rows and their queries, one module per domain word."""
