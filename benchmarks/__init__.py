@@ -1,0 +1,1 @@
+"""How fast the product is, measured: one module per subject, each run in its own process."""
