@@ -1,0 +1,164 @@
+"""Diary days, each with a state, and the entries that answer them."""
+
+from datetime import date, datetime
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, exists, select
+from sqlalchemy.orm import Mapped, Session, aliased, mapped_column
+
+from trials.domain.diary import Answers, Intake
+from trials.store.base import Base, Json
+
+
+class DiaryDayRow(Base, kw_only=True):
+    """One expected day of a diary; what is missing is a row too.
+
+    ``planned`` until it opens, ``open`` until it is answered or too late, then ``answered``
+    or ``missed``; ``paused`` days and days ``cancelled`` by a stop are not expected.
+    """
+
+    __tablename__ = "diary_day"
+    __table_args__ = (
+        UniqueConstraint("trial_id", "day"),
+        CheckConstraint(
+            "state IN ('planned', 'open', 'answered', 'missed', 'paused', 'cancelled')",
+            name="known_state",
+        ),
+        CheckConstraint(
+            "phase IN ('run_in', 'washout', 'evaluation', 'paused')", name="known_phase"
+        ),
+        CheckConstraint("opens_at < closes_at AND closes_at <= late_until", name="window_in_order"),
+        Index("ix_diary_day_due_to_open", "state", "opens_at"),
+        Index("ix_diary_day_due_to_miss", "state", "late_until"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True, init=False)
+    trial_id: Mapped[int] = mapped_column(ForeignKey("trial.id"))
+    number: Mapped[int]
+    day: Mapped[date]  # in the patient's time zone
+    period: Mapped[int]  # 0 in the run-in
+    phase: Mapped[str]
+    opens_at: Mapped[datetime]
+    closes_at: Mapped[datetime]
+    late_until: Mapped[datetime]
+    state: Mapped[str] = mapped_column(default="planned")
+
+
+class DiaryEntryRow(Base, kw_only=True):
+    """What a patient reported for one day.
+
+    Rows are only ever added (a trigger refuses anything else). A correction is a new
+    revision of the same day, so the answer behind an earlier verdict can be shown again.
+    """
+
+    __tablename__ = "diary_entry"
+    __table_args__ = (
+        UniqueConstraint("diary_day_id", "revision"),
+        UniqueConstraint("idempotency_key"),
+        CheckConstraint("revision >= 1", name="revision_counts_from_one"),
+        CheckConstraint("pain BETWEEN 0 AND 10", name="pain_on_scale"),
+        CheckConstraint("bother BETWEEN 0 AND 10", name="bother_on_scale"),
+        CheckConstraint("sleep BETWEEN 0 AND 10", name="sleep_on_scale"),
+        CheckConstraint("interference BETWEEN 0 AND 10", name="interference_on_scale"),
+        CheckConstraint("rescue_doses BETWEEN 0 AND 50", name="rescue_plausible"),
+        CheckConstraint("intake IN ('all', 'part', 'none')", name="known_intake"),
+        CheckConstraint("source IN ('patient', 'phone', 'paper')", name="known_source"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True, init=False)
+    diary_day_id: Mapped[int] = mapped_column(ForeignKey("diary_day.id"))
+    revision: Mapped[int]  # 1 for the first report of the day
+    pain: Mapped[int]  # average of the last 24 h, 0-10
+    bother: Mapped[int]
+    side_effects: Mapped[Json]  # key -> severity 0-3
+    sleep: Mapped[int | None]
+    interference: Mapped[int | None]
+    rescue_doses: Mapped[int | None]
+    intake: Mapped[str | None]
+    note: Mapped[str]
+    source: Mapped[str]
+    author: Mapped[str]  # "patient" or the public id of the staff account
+    received_at: Mapped[datetime]
+    zone: Mapped[str]  # the patient's time zone when it was received
+    minutes_late: Mapped[int]  # after the window closed; 0 when on time
+    idempotency_key: Mapped[str]
+
+    @property
+    def answers(self) -> Answers:
+        """The answers as the domain knows them."""
+        return Answers(
+            pain=self.pain,
+            bother=self.bother,
+            side_effects={key: int(str(value)) for key, value in self.side_effects.items()},
+            sleep=self.sleep,
+            interference=self.interference,
+            rescue_doses=self.rescue_doses,
+            intake=Intake(self.intake) if self.intake else None,
+            note=self.note,
+        )
+
+
+def days_of_trial(session: Session, trial_id: int) -> list[DiaryDayRow]:
+    """Return every diary day of a trial, in order."""
+    query = select(DiaryDayRow).where(DiaryDayRow.trial_id == trial_id).order_by(DiaryDayRow.day)
+    return list(session.scalars(query))
+
+
+def find_day(session: Session, trial_id: int, day: date) -> DiaryDayRow | None:
+    """Return the diary day of this date."""
+    return session.scalar(
+        select(DiaryDayRow).where(DiaryDayRow.trial_id == trial_id, DiaryDayRow.day == day)
+    )
+
+
+def lock_day(session: Session, day_id: int) -> DiaryDayRow:
+    """Return the day, held until the transaction ends, so that revisions count in turn."""
+    query = (
+        select(DiaryDayRow)
+        .where(DiaryDayRow.id == day_id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+    return session.scalars(query).one()
+
+
+def latest_entry(session: Session, day_id: int) -> DiaryEntryRow | None:
+    """Return the newest report of a day, or None."""
+    query = (
+        select(DiaryEntryRow)
+        .where(DiaryEntryRow.diary_day_id == day_id)
+        .order_by(DiaryEntryRow.revision.desc())
+        .limit(1)
+    )
+    return session.scalar(query)
+
+
+def latest_entries(session: Session, trial_id: int) -> dict[date, DiaryEntryRow]:
+    """Return the newest report of every answered day, oldest day first."""
+    entry, later = DiaryEntryRow, aliased(DiaryEntryRow)
+    superseded = exists().where(
+        later.diary_day_id == entry.diary_day_id, later.revision > entry.revision
+    )
+    query = (
+        select(DiaryDayRow.day, entry)
+        .join(entry, entry.diary_day_id == DiaryDayRow.id)
+        .where(DiaryDayRow.trial_id == trial_id, ~superseded)
+        .order_by(DiaryDayRow.day)
+    )
+    return dict(session.execute(query).tuples())
+
+
+def revisions_of_day(session: Session, day_id: int) -> list[DiaryEntryRow]:
+    """Return every report of a day, first to last."""
+    query = (
+        select(DiaryEntryRow)
+        .where(DiaryEntryRow.diary_day_id == day_id)
+        .order_by(DiaryEntryRow.revision)
+    )
+    return list(session.scalars(query))
+
+
+def entry_with_key(session: Session, idempotency_key: str) -> DiaryEntryRow | None:
+    """Return the entry that was sent under this key, if it arrived before."""
+    return session.scalar(
+        select(DiaryEntryRow).where(DiaryEntryRow.idempotency_key == idempotency_key)
+    )
