@@ -22,6 +22,11 @@ SHORTEST_HALF_LIFE = 0.25
 """Days. An effect that fades faster than this is the same to a daily diary."""
 
 
+def _require_positive(value: float, what: str) -> None:
+    if not (math.isfinite(value) and value > 0):
+        raise ModelInputError(f"{what} must be a number above 0.")
+
+
 class Better(StrEnum):
     """Which end of the outcome's scale the patient wants."""
 
@@ -299,8 +304,3 @@ def _named(specification: Specification) -> dict[str, object]:
         priors[name] = {"family": family, **priors[name]}
     content["weights"] = {name: float(w) for name, w in specification.weights.items()}
     return content
-
-
-def _require_positive(value: float, what: str) -> None:
-    if not (math.isfinite(value) and value > 0):
-        raise ModelInputError(f"{what} must be a number above 0.")
