@@ -1,0 +1,68 @@
+// Comfort for readers whose browser runs scripts. Every page works without this file.
+import {
+  Button, CharacterCount, Checkboxes, ErrorSummary, PasswordInput, Radios, SkipLink, Tabs, createAll,
+} from "./vendor/nhsuk-frontend-10.6.1/nhsuk.mjs";
+
+document.body.classList.add("js-enabled", "nhsuk-frontend-supported");
+for (const part of [Button, CharacterCount, Checkboxes, ErrorSummary, PasswordInput, Radios, SkipLink, Tabs]) {
+  createAll(part);
+}
+
+// A second tap on a slow network must not send the form again. The lock opens when the page is
+// shown again from the browser's history, and after ten seconds in case nothing came back.
+for (const form of document.querySelectorAll("form[data-once]")) {
+  form.addEventListener("submit", (event) => {
+    if (form.dataset.sent) {
+      event.preventDefault();
+      return;
+    }
+    form.dataset.sent = "yes";
+    form.setAttribute("aria-busy", "true");
+    window.setTimeout(() => unlock(form), 10_000);
+  });
+}
+const unlock = (form) => {
+  delete form.dataset.sent;
+  form.removeAttribute("aria-busy");
+};
+window.addEventListener("pageshow", (event) => {
+  if (event.persisted) document.querySelectorAll("form[data-once]").forEach(unlock);
+});
+
+// Warn before leaving a changed form; sending it is not leaving.
+for (const form of document.querySelectorAll("form[data-guard]")) {
+  let changed = false;
+  const warn = (event) => {
+    if (changed) event.preventDefault();
+  };
+  form.addEventListener("input", () => {
+    if (!changed) window.addEventListener("beforeunload", warn);
+    changed = true;
+  });
+  form.addEventListener("submit", () => {
+    changed = false;
+    window.removeEventListener("beforeunload", warn);
+  });
+}
+
+// Copy buttons: hidden until they can work (the clipboard needs a secure context).
+if (navigator.clipboard) {
+  for (const button of document.querySelectorAll("button[data-copy]")) {
+    const text = button.parentElement.querySelector("[data-copy-text]");
+    if (!text) continue;
+    button.hidden = false;
+    button.setAttribute("aria-live", "polite");
+    const label = button.innerHTML;
+    button.addEventListener("click", async () => {
+      await navigator.clipboard.writeText(text.textContent.trim());
+      button.textContent = button.dataset.copied;
+      window.setTimeout(() => { button.innerHTML = label; }, 2500);
+    });
+  }
+}
+
+// Print buttons.
+for (const button of document.querySelectorAll("button[data-print]")) {
+  button.hidden = false;
+  button.addEventListener("click", () => window.print());
+}
