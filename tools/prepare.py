@@ -149,9 +149,9 @@ def find_python_of_uv(uv: str) -> Optional[str]:
 
 def run(command: List[str], quiet: bool = False) -> "subprocess.CompletedProcess[bytes]":
     """Run a command in the repository, outside any environment that happens to be active."""
-    outside = {
-        key: value for key, value in os.environ.items() if key not in ("VIRTUAL_ENV", "PIP_USER")
-    }
+    left_out = ("VIRTUAL_ENV", "PIP_USER")
+    outside = {key: value for key, value in os.environ.items() if key not in left_out}
+    outside["PIP_ROOT_USER_ACTION"] = "ignore"  # nothing of the system's is changed
     where = subprocess.DEVNULL if quiet else None
     return subprocess.run(
         command, check=False, cwd=str(ROOT), env=outside, stdout=where, stderr=where

@@ -85,3 +85,14 @@ def test_without_any_python_one_sentence_says_what_to_install(
 
     assert prepare.main() == 1
     assert "No Python 3.12 or later was found: install one" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("machine")
+def test_a_missing_pip_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setattr(prepare, "ROOT", tmp_path)
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+
+    assert prepare.find_uv() is None
+    assert "pip is missing for /bin/false: install it" in capsys.readouterr().err
