@@ -38,7 +38,7 @@ QUICK = (
     Check("format", ("ruff", "format", "--check", "--quiet", ".")),
     Check("lint", ("ruff", "check", "--quiet", ".")),
     Check("imports", ("lint-imports",)),
-    Check("dependencies", ("deptry", ".")),
+    Check("dependencies", ("deptry", "--no-ansi", ".")),
     Check("templates", ("djlint", "--lint", "--quiet", "templates")),
 )
 SLOW = (
