@@ -16,13 +16,13 @@ NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome"
 
 def main() -> int:
     """Ready a browser; return the exit status."""
-    if find_chromium() is not None:
+    if is_ready():
         return 0
     if shutil.which("apt-get") and os.geteuid() == 0:
         install_with_apt()
     if find_chromium() is None:
         install_with_playwright()
-    if find_chromium() is not None:
+    if is_ready():
         return 0
     print(
         "No Chromium could be installed, so the browser tests cannot run:"
@@ -32,21 +32,34 @@ def main() -> int:
     return 1 if os.environ.get("CI") else 0
 
 
+def is_ready() -> bool:
+    """Tell whether there is a Chromium and Playwright, which drives it, runs too."""
+    return find_chromium() is not None and playwright_chromium() is not None
+
+
 def find_chromium() -> Path | None:
     """Return a Chromium that really starts, or None.
 
     On Ubuntu the package is a stub that asks for snap, hence the trial run.
     """
-    on_path = [Path(found) for name in NAMES if (found := shutil.which(name))]
-    return next((path for path in [*on_path, *playwright_chromium()] if starts(path)), None)
+    on_path = (Path(found) for name in NAMES if (found := shutil.which(name)))
+    chromium = next((path for path in on_path if starts(path)), None) or playwright_chromium()
+    return chromium if chromium is not None and starts(chromium) else None
 
 
-def playwright_chromium() -> list[Path]:
-    """Return where Playwright keeps its own Chromium, whether it is there or not."""
-    from playwright.sync_api import sync_playwright  # noqa: PLC0415 (slow, and seldom needed)
+def playwright_chromium() -> Path | None:
+    """Return where Playwright keeps its own Chromium (there or not); None if it cannot run.
 
-    with sync_playwright() as playwright:
-        return [Path(playwright.chromium.executable_path)]
+    Asked in a process of its own, because its driver may lack a library of the system.
+    """
+    question = (
+        "from playwright.sync_api import sync_playwright as start\n"
+        "with start() as playwright: print(playwright.chromium.executable_path)"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", question], capture_output=True, text=True, check=False
+    )
+    return Path(answer.stdout.strip()) if answer.returncode == 0 else None
 
 
 def starts(path: Path) -> bool:
@@ -59,10 +72,10 @@ def starts(path: Path) -> bool:
 
 
 def install_with_apt() -> None:
-    """Install Debian's Chromium (about half a minute)."""
+    """Install Debian's Chromium, and the library that Playwright's driver needs."""
     print("Chromium: installing Debian's with apt-get ...", flush=True)
     quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    for command in (["update"], ["install", "-y", "chromium"]):
+    for command in (["update"], ["install", "-y", "chromium", "libatomic1"]):
         done = subprocess.run(
             ["apt-get", "-qq", *command],
             env=quiet,
