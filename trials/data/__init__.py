@@ -1,0 +1,1 @@
+"""Clinical facts as data, read by `trials.services.catalogue`."""

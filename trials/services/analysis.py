@@ -1,0 +1,419 @@
+"""From diary to released result: what the models get, what is kept, who may see which part.
+
+The models see masked arms only. What would tell arms apart (half-lives, the comparator) is
+kept sealed until the release.
+"""
+
+import hmac
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+from math import nan
+
+from models.analysis import Analysis, analyze
+from sqlalchemy.orm import Session
+
+from models.data import NO_ARM, TrialData, trial_data
+from models.specification import Arm, DecisionRule, Specification
+from trials.domain.blinding import Blinding, Role, may_see_interim_result
+from trials.domain.calendar import Phase
+from trials.domain.canonical import canonical_hash
+from trials.domain.design import AnalysisSet, Outcome
+from trials.domain.diary import INTAKE_FRACTION, Intake
+from trials.domain.errors import (
+    AnalysisError,
+    EditConflictError,
+    NotAllowedError,
+    NotFoundError,
+    StateError,
+)
+from trials.domain.life_cycle import RESULT_KNOWN, UNDER_WAY, State, Step
+from trials.domain.protocol import Protocol
+from trials.domain.words import marked as _
+from trials.keys import Vault
+from trials.services import allocation
+from trials.services.actor import SYSTEM, Actor, record, require_account, require_role
+from trials.services.summary import SEALED_KEYS, summary_of
+from trials.services.trials import move
+from trials.store.base import Json
+from trials.store.diary import days_of_trial, latest_entries
+from trials.store.fit import FitRow, ReleaseRow, find_fit, latest_fit, release_of, same_fit
+from trials.store.trial import TrialRow, frozen_protocol
+
+SEALED_SUMMARY = "fit summary"
+FIT_DRAWS = 4000
+
+
+@dataclass(frozen=True, slots=True)
+class FitTask:
+    """All that a worker process needs: plain values, no database, no names.
+
+    Attributes:
+        fit: public id of the fit.
+        data: masked days and ratings.
+        specification: masked arms, priors and decision rule.
+        seed: for both engines.
+        draws_file: name of the netCDF file the draws go to, in the installation's draws folder.
+    """
+
+    fit: str
+    data: TrialData
+    specification: Specification
+    seed: int
+    draws_file: str
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A fit as one reader may see it.
+
+    Attributes:
+        fit: the row it comes from; None for a look at the data of this moment.
+        summary: arms, contrasts, verdict, diagnostics, provenance (see docs/analysis-files.md),
+            with what would unblind left out where the reader is blinded.
+        treatments: treatment name of each masked arm; None while the reader is blinded.
+        provisional: whether only one engine has answered so far.
+    """
+
+    fit: FitRow | None
+    summary: Json
+    treatments: Mapping[str, str] | None
+    provisional: bool
+
+
+def assemble_data(session: Session, vault: Vault, trial: TrialRow) -> TrialData:
+    """Return the trial as the models see it: one row a day, masked arms, missing as NaN.
+
+    Days that have not begun, and days a stop cancelled, are left out.
+
+    Raises:
+        AnalysisError: there is no diary yet.
+    """
+    protocol = _frozen(session, trial)
+    sequence = allocation.masked_sequence(session, vault, trial)
+    rows = [r for r in days_of_trial(session, trial.id) if r.state != "cancelled"]
+    while rows and rows[-1].state == "planned":
+        rows.pop()
+    if not rows:
+        raise AnalysisError(_("There is no diary day to analyse yet."))
+    labels = protocol.design.arms
+    entries = latest_entries(session, trial.id)
+    as_taken = protocol.analysis_set is AnalysisSet.AS_TAKEN
+    taken = []
+    for row in rows:
+        entry = entries.get(row.day)
+        if row.phase == Phase.PAUSED:
+            taken.append(0.0)
+        elif as_taken and entry is not None and entry.intake is not None:
+            taken.append(INTAKE_FRACTION[Intake(entry.intake)])
+        else:
+            taken.append(nan)
+    found = [entries.get(row.day) for row in rows]
+    first_period = rows[0].period
+    return trial_data(
+        labels,
+        day_arm=[NO_ARM if r.period == 0 else labels.index(sequence[r.period - 1]) for r in rows],
+        day_period=[r.period - first_period for r in rows],
+        outcome=[nan if e is None else float(e.pain) for e in found],
+        in_analysis=[r.phase in {Phase.RUN_IN, Phase.EVALUATION} for r in rows],
+        taken=taken,
+        bothers={"bother": [nan if e is None else float(e.bother) for e in found]},
+    )
+
+
+def specify(protocol: Protocol, arm_key: Mapping[str, str]) -> Specification:
+    """Return what is fitted and how it is judged, by masked arms.
+
+    Args:
+        protocol: the frozen agreement.
+        arm_key: treatment of each masked arm; only half-lives, burdens and the comparator's
+            label are taken from it.
+    """
+    by_label = {label: protocol.candidate(arm_key[label]) for label in protocol.design.arms}
+    comparator = next(
+        (label for label, c in by_label.items() if c.treatment == protocol.comparator), None
+    )
+    weighted = protocol.outcome is Outcome.NET_BURDEN and protocol.bother_weight > 0
+    rule = protocol.decision
+    return Specification(
+        arms=tuple(
+            Arm(
+                label=label,
+                half_life_days=candidate.effect_half_life_days,
+                burden=candidate.burden,
+            )
+            for label, candidate in by_label.items()
+        ),
+        trend=True,
+        period_effect=True,
+        carryover=True,
+        weights={"bother": protocol.bother_weight} if weighted else {},
+        decision=DecisionRule(
+            best=rule.best,
+            expected_loss=rule.largest_expected_loss,
+            equal_margin=rule.equal_margin,
+            equal_probability=rule.equal_probability,
+            comparator=comparator,
+            comparator_probability=rule.superiority_probability,
+        ),
+    )
+
+
+def fingerprint(vault: Vault, data: TrialData) -> str:
+    """Return a keyed hash of the data, safe to show while the trial is blinded.
+
+    The plain hash covers the sequence; whoever knows the ratings could try all sequences
+    until it fits. It is kept sealed and shown after the release.
+    """
+    return hmac.new(vault.derive("data fingerprint"), data.data_hash.encode(), sha256).hexdigest()
+
+
+def request_fit(
+    session: Session,
+    vault: Vault,
+    actor: Actor,
+    trial: TrialRow,
+    *,
+    purpose: str,
+    now: datetime,
+) -> FitRow:
+    """Ask for an analysis by writing a row; the same data are never analysed twice.
+
+    Args:
+        session: the transaction.
+        vault: opens the masked sequence.
+        actor: an analyst, or the system.
+        trial: under way for an "interim" fit, ended for the "final" one.
+        purpose: "interim" or "final".
+        now: UTC instant.
+    """
+    require_role(actor, Role.ANALYST)
+    _check_purpose(trial, purpose)
+    frozen = frozen_protocol(session, trial.id)
+    if frozen is None or frozen.hash is None:
+        raise StateError(_("This trial never started, so there is nothing to analyse."))
+    data_hash = fingerprint(vault, assemble_data(session, vault, trial))
+    known = same_fit(session, trial.id, purpose, data_hash, frozen.hash)
+    if known is not None:
+        return known
+    fit = FitRow(
+        trial_id=trial.id,
+        purpose=purpose,
+        requested_at=now,
+        requested_by=actor.public_id,
+        due_at=now,
+        protocol_hash=frozen.hash,
+        data_hash=data_hash,
+        seed=int(canonical_hash([data_hash, frozen.hash])[:7], 16),
+    )
+    session.add(fit)
+    session.flush()
+    record(
+        session,
+        actor,
+        "request_fit",
+        f"fit:{fit.public_id}",
+        now,
+        trial=trial,
+        after={"purpose": purpose, "data": fit.data_hash, "protocol": fit.protocol_hash},
+    )
+    return fit
+
+
+def prepare_fit(session: Session, vault: Vault, fit: FitRow) -> FitTask:
+    """Return the plain values a worker needs; the transaction can close before it samples."""
+    trial = session.get_one(TrialRow, fit.trial_id)
+    protocol = _frozen(session, trial)
+    arm_key = allocation.sealed_arm_key(session, vault, trial)
+    return FitTask(
+        fit=fit.public_id,
+        data=assemble_data(session, vault, trial),
+        specification=specify(protocol, arm_key),
+        seed=fit.seed,
+        draws_file=f"{fit.public_id}.nc",
+    )
+
+
+def finish_fit(
+    session: Session,
+    vault: Vault,
+    fit: FitRow,
+    task: FitTask,
+    analysis: Analysis,
+    now: datetime,
+) -> None:
+    """Keep the result; the final one takes the trial to "analysed".
+
+    The summary is split: what would tell arms apart is sealed.
+    """
+    trial = session.get_one(TrialRow, fit.trial_id)
+    whole = summary_of(analysis)
+    fit.summary, sealed = _split(whole)
+    fit.sealed_summary = vault.seal(
+        SEALED_SUMMARY, json.dumps(sealed).encode(), context=fit.public_id
+    )
+    fit.data_hash = fingerprint(vault, task.data)
+    fit.draws_file = task.draws_file
+    fit.done_at = now
+    session.flush()
+    record(
+        session,
+        SYSTEM,
+        "finish_fit",
+        f"fit:{fit.public_id}",
+        now,
+        trial=trial,
+        after={"data": fit.data_hash, "summary": canonical_hash(fit.summary)},
+    )
+    ended = trial.current_state in {State.COMPLETED, State.STOPPED}
+    if fit.purpose == "final" and ended:
+        move(session, SYSTEM, trial, Step.ANALYSE, now)
+
+
+def live_result(session: Session, vault: Vault, actor: Actor, trial: TrialRow) -> Result:
+    """Return what the exact engine says of the data of this moment, for the analyst.
+
+    Raises:
+        NotAllowedError: the reader may not see interim results.
+        AnalysisError: there is nothing to analyse.
+    """
+    _check_reader(actor, trial)
+    data = assemble_data(session, vault, trial)
+    specification = specify(
+        _frozen(session, trial), allocation.sealed_arm_key(session, vault, trial)
+    )
+    seed = int(data.data_hash[:7], 16)
+    summary, sealed = _split(summary_of(analyze(data, specification, seed=seed, draws=FIT_DRAWS)))
+    treatments = _treatments(session, vault, actor, trial)
+    if treatments is not None:
+        summary = _joined(summary, sealed)
+    return Result(None, summary, treatments, provisional=True)
+
+
+def fit_result(
+    session: Session, vault: Vault, actor: Actor, trial: TrialRow, fit: FitRow
+) -> Result:
+    """Return a finished fit as this reader may see it."""
+    _check_reader(actor, trial)
+    if fit.trial_id != trial.id or fit.summary is None:
+        raise NotFoundError(_("There is no such analysis."))
+    treatments = _treatments(session, vault, actor, trial)
+    summary = fit.summary
+    if treatments is not None and fit.sealed_summary is not None:
+        opened = vault.open(SEALED_SUMMARY, fit.sealed_summary, context=fit.public_id)
+        summary = _joined(summary, json.loads(opened))
+    return Result(fit, summary, treatments, provisional=_provisional(summary))
+
+
+def released_result(session: Session, vault: Vault, actor: Actor, trial: TrialRow) -> Result:
+    """Return the released result in clear, for clinician, patient and analyst.
+
+    Raises:
+        NotAllowedError: nothing was released yet.
+    """
+    release = release_of(session, trial.id)
+    if release is None or trial.current_state not in RESULT_KNOWN:
+        raise NotAllowedError(_("The result has not been released yet."))
+    return fit_result(session, vault, actor, trial, session.get_one(FitRow, release.fit_id))
+
+
+def release_result(
+    session: Session,
+    vault: Vault,
+    actor: Actor,
+    trial: TrialRow,
+    *,
+    revision: int,
+    fit: str,
+    comment: str,
+    now: datetime,
+) -> ReleaseRow:
+    """Approve the final fit as the result and open the allocation to those concerned.
+
+    Raises:
+        AnalysisError: it is not the newest final fit, the data changed since, or the engines
+            have not both answered.
+        AllocationError: the allocation is not the one promised at the freeze.
+    """
+    require_role(actor, Role.ANALYST)
+    if trial.revision != revision:
+        raise EditConflictError(
+            _("Somebody else changed this trial while you were looking at it. Look again.")
+        )
+    row = find_fit(session, fit)
+    newest = latest_fit(session, trial.id, "final")
+    if row is None or newest is None or row.id != newest.id or row.summary is None:
+        raise AnalysisError(_("Only the newest final analysis can be released."))
+    if fingerprint(vault, assemble_data(session, vault, trial)) != row.data_hash:
+        raise AnalysisError(_("The diary has changed since this analysis. Ask for a new one."))
+    if _provisional(row.summary):
+        raise AnalysisError(_("Only one of the two engines has answered; wait for the other."))
+    opened = allocation.open_allocation(session, vault, actor, trial, now)
+    move(session, actor, trial, Step.RELEASE, now, why=comment.strip())
+    release = ReleaseRow(
+        trial_id=trial.id,
+        fit_id=row.id,
+        approved_by=require_account(actor),
+        approved_at=now,
+        comment=comment.strip(),
+        opened=opened,
+    )
+    session.add(release)
+    session.flush()
+    return release
+
+
+def _frozen(session: Session, trial: TrialRow) -> Protocol:
+    frozen = frozen_protocol(session, trial.id)
+    if frozen is None:
+        raise AnalysisError(_("This trial never started, so there is nothing to analyse."))
+    return frozen.value
+
+
+def _check_purpose(trial: TrialRow, purpose: str) -> None:
+    state = trial.current_state
+    if purpose == "interim" and state not in UNDER_WAY:
+        raise StateError(_("An interim analysis belongs to a trial that is under way."))
+    if purpose == "final" and state not in {State.COMPLETED, State.STOPPED, State.ANALYSED}:
+        raise StateError(_("The final analysis comes after the last diary day."))
+
+
+def _check_reader(actor: Actor, trial: TrialRow) -> None:
+    if actor.role is not None and not may_see_interim_result(
+        actor.role, trial.how_blinded, trial.current_state
+    ):
+        raise NotAllowedError(_("The result has not been released yet."))
+
+
+def _treatments(
+    session: Session, vault: Vault, actor: Actor, trial: TrialRow
+) -> dict[str, str] | None:
+    """Return the treatment name of each arm, for a reader who may know it."""
+    open_to_reader = (
+        trial.how_blinded is Blinding.OPEN
+        or trial.current_state in RESULT_KNOWN
+        or actor.role is None
+    )
+    if not open_to_reader:
+        return None
+    protocol = _frozen(session, trial)
+    key = allocation.sealed_arm_key(session, vault, trial)
+    return {label: protocol.candidate(treatment).name for label, treatment in key.items()}
+
+
+def _split(summary: Json) -> tuple[Json, Json]:
+    """Part what blinded readers may see from what would tell the arms apart."""
+    masked = dict(summary)
+    sealed = {key: masked.pop(key) for key in SEALED_KEYS}
+    return masked, sealed
+
+
+def _joined(masked: Json, sealed: Json) -> Json:
+    return {**masked, **sealed, "verdict": sealed["whole_verdict"]}
+
+
+def _provisional(summary: Json) -> bool:
+    verdict = summary.get("verdict")
+    return not isinstance(verdict, dict) or bool(verdict.get("provisional", True))

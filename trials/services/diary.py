@@ -1,0 +1,289 @@
+"""What the patient can answer now, and keeping what was answered."""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from sqlalchemy.orm import Session
+
+from trials.domain.calendar import Lateness, lateness, local_day, zone_of
+from trials.domain.canonical import canonical_hash
+from trials.domain.diary import Answers, Questionnaire, Source
+from trials.domain.errors import DiaryClosedError, NotFoundError
+from trials.domain.life_cycle import UNDER_WAY
+from trials.domain.words import marked as _
+from trials.services.actor import Actor, record
+from trials.store.diary import (
+    DiaryDayRow,
+    DiaryEntryRow,
+    days_of_trial,
+    entry_with_key,
+    find_day,
+    latest_entries,
+    latest_entry,
+    lock_day,
+)
+from trials.store.trial import TrialRow, frozen_protocol, periods_of_trial
+
+EXPECTED = frozenset({"open", "answered", "missed"})
+"""States of days that were due: the denominator of adherence."""
+
+
+@dataclass(frozen=True, slots=True)
+class DayToAnswer:
+    """One diary day as the patient meets it.
+
+    Attributes:
+        day: date in the patient's zone.
+        late: whether an answer now would be marked as late.
+        answered: whether there is an entry already (answering again corrects it).
+        until: UTC instant until which it can be answered, or corrected if answered.
+    """
+
+    day: date
+    late: bool
+    answered: bool
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Today:
+    """All that the patient's first page tells.
+
+    Attributes:
+        local_date: today in the patient's zone.
+        open_days: days that can be answered or corrected now, oldest first.
+        next_opens_at: when the next diary opens; None if there is none.
+        next_day: the date of that diary.
+        kit: number of the box to take from today, "" if none.
+        period: number of today's period, 0 in the run-in or outside.
+        day_number: how many days of the trial have begun.
+        total_days: how many there are.
+        answered_days: how many were answered.
+    """
+
+    local_date: date
+    open_days: tuple[DayToAnswer, ...]
+    next_opens_at: datetime | None
+    next_day: date | None
+    kit: str
+    period: int
+    day_number: int
+    total_days: int
+    answered_days: int
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What was kept. The same key gets the same receipt, however often it is sent.
+
+    Attributes:
+        day: date the answers are about.
+        revision: 1 for the first report of the day.
+        minutes_late: 0 when on time.
+        repeated: whether this very submission had arrived before.
+    """
+
+    day: date
+    revision: int
+    minutes_late: int
+    repeated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Adherence:
+    """How completely the diary was answered, of the days that were due.
+
+    Attributes:
+        due: days whose diary has opened, pauses left out.
+        answered: of these.
+        late: answered after the window had closed.
+        missed: too late for an answer.
+    """
+
+    due: int
+    answered: int
+    late: int
+    missed: int
+
+    @property
+    def share(self) -> float | None:
+        """Answered share of the days that are answered or missed; None before the first."""
+        settled = self.answered + self.missed
+        return self.answered / settled if settled else None
+
+
+def questionnaire_of(session: Session, trial: TrialRow) -> Questionnaire:
+    """Return what this trial's diary asks, the same on every day."""
+    frozen = frozen_protocol(session, trial.id)
+    if frozen is None:
+        raise NotFoundError(_("This trial has no diary yet."))
+    return frozen.value.questionnaire
+
+
+def today(session: Session, trial: TrialRow, now: datetime) -> Today:
+    """Return what the patient can do at this instant."""
+    rows = [row for row in days_of_trial(session, trial.id) if row.state != "cancelled"]
+    local_date = local_day(now, zone_of(trial.timezone))
+    upcoming = [row for row in rows if row.state == "planned" and row.opens_at > now]
+    begun = [row for row in rows if row.day <= local_date]
+    current = begun[-1] if begun and begun[-1].day == local_date else None
+    period = current.period if current and current.state != "paused" else 0
+    under_way = trial.current_state in UNDER_WAY
+    kits = {p.number: p.kit for p in periods_of_trial(session, trial.id)}
+    return Today(
+        local_date=local_date,
+        open_days=tuple(_days_to_answer(rows, now)),
+        next_opens_at=upcoming[0].opens_at if upcoming and under_way else None,
+        next_day=upcoming[0].day if upcoming and under_way else None,
+        kit=kits.get(period, "") if under_way else "",
+        period=period,
+        day_number=len(begun),
+        total_days=len(rows),
+        answered_days=sum(row.state == "answered" for row in rows),
+    )
+
+
+def record_entry(
+    session: Session,
+    trial: TrialRow,
+    day: date,
+    answers: Answers,
+    *,
+    source: Source,
+    author: Actor,
+    key: str,
+    now: datetime,
+) -> Receipt:
+    """Keep the answers of one day; nothing is ever overwritten.
+
+    Args:
+        session: the transaction; the entry is kept when it commits.
+        trial: the patient's trial.
+        day: date the answers are about.
+        answers: checked answers.
+        source: how they reached us.
+        author: the patient, or the member of staff who wrote them down.
+        key: chosen by the sender, new for each submission; sending again under the same key
+            changes nothing.
+        now: UTC instant of arrival.
+
+    Raises:
+        DiaryClosedError: too early, too late, or no day of this trial.
+    """
+    row = find_day(session, trial.id, day)
+    if row is None:
+        raise DiaryClosedError(_("This day does not belong to the trial."))
+    row = lock_day(session, row.id)
+    sent_before = entry_with_key(session, key)
+    if sent_before is not None:
+        if sent_before.diary_day_id != row.id:
+            raise DiaryClosedError(_("This form was already sent for another day. Open it again."))
+        return Receipt(day, sent_before.revision, sent_before.minutes_late, repeated=True)
+    previous = latest_entry(session, row.id)
+    _check_open(row, previous, now)
+    entry = DiaryEntryRow(
+        diary_day_id=row.id,
+        revision=1 if previous is None else previous.revision + 1,
+        pain=answers.pain,
+        bother=answers.bother,
+        side_effects=dict(answers.side_effects),
+        sleep=answers.sleep,
+        interference=answers.interference,
+        rescue_doses=answers.rescue_doses,
+        intake=answers.intake.value if answers.intake else None,
+        note=answers.note,
+        source=source.value,
+        author=author.public_id,
+        received_at=now,
+        zone=trial.timezone,
+        minutes_late=max(0, int((now - row.closes_at).total_seconds() // 60)),
+        idempotency_key=key,
+    )
+    session.add(entry)
+    row.state = "answered"
+    session.flush()
+    record(
+        session,
+        author,
+        "record_entry",
+        f"diary:{trial.public_id}/{day.isoformat()}",
+        now,
+        trial=trial,
+        before=_digest(previous),
+        after=_digest(entry),
+    )
+    return Receipt(day, entry.revision, entry.minutes_late, repeated=False)
+
+
+def own_entries(session: Session, trial: TrialRow) -> dict[date, DiaryEntryRow]:
+    """Return the newest entry of every answered day, oldest first."""
+    return latest_entries(session, trial.id)
+
+
+def adherence(session: Session, trial: TrialRow, now: datetime) -> Adherence:
+    """Return how completely the diary was answered so far."""
+    due = [
+        row
+        for row in days_of_trial(session, trial.id)
+        if row.state in EXPECTED or (row.state == "planned" and row.opens_at <= now)
+    ]
+    entries = latest_entries(session, trial.id)
+    answered = [row for row in due if row.state == "answered"]
+    return Adherence(
+        due=len(due),
+        answered=len(answered),
+        late=sum(entries[row.day].minutes_late > 0 for row in answered),
+        missed=sum(row.state != "answered" and row.late_until <= now for row in due),
+    )
+
+
+def _days_to_answer(rows: list[DiaryDayRow], now: datetime) -> list[DayToAnswer]:
+    found = []
+    for row in rows:
+        answered = row.state == "answered"
+        until = row.closes_at if answered else row.late_until
+        if row.state in {"planned", "open", "answered"} and row.opens_at <= now < until:
+            found.append(DayToAnswer(row.day, now >= row.closes_at, answered, until))
+    return found
+
+
+def _check_open(row: DiaryDayRow, previous: DiaryEntryRow | None, now: datetime) -> None:
+    if row.state in {"paused", "cancelled"}:
+        raise DiaryClosedError(
+            _("No diary is expected for %(day)s: the trial is paused or over."),
+            day=row.day.isoformat(),
+        )
+    when = lateness(row.opens_at, row.closes_at, row.late_until, now)
+    if when is Lateness.EARLY:
+        raise DiaryClosedError(
+            _("The diary of %(day)s is not open yet. Please come back in the evening."),
+            day=row.day.isoformat(),
+        )
+    if when is Lateness.TOO_LATE:
+        raise DiaryClosedError(
+            _(
+                "The diary of %(day)s is closed. What was not reported counts as missing, which is "
+                "all right: please go on with today's."
+            ),
+            day=row.day.isoformat(),
+        )
+    if previous is not None and when is Lateness.LATE:
+        raise DiaryClosedError(
+            _(
+                "Your report of %(day)s can no longer be changed here. If something is wrong, "
+                "please tell your clinic."
+            ),
+            day=row.day.isoformat(),
+        )
+
+
+def _digest(entry: DiaryEntryRow | None) -> dict[str, object] | None:
+    """Return what the audit trail keeps: enough to prove the entry, not to read it."""
+    if entry is None:
+        return None
+    return {
+        "revision": entry.revision,
+        "source": entry.source,
+        "minutes_late": entry.minutes_late,
+        "answers": canonical_hash(entry.answers),
+    }

@@ -1,0 +1,83 @@
+"""Enter a patient at a site and find one again."""
+
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from trials.domain.blinding import Role
+from trials.domain.calendar import zone_of
+from trials.domain.errors import NotFoundError, ProtocolError
+from trials.domain.words import marked as _
+from trials.services.actor import Actor, record, require_role
+from trials.store.account import PatientRow
+
+
+def add_patient(
+    session: Session,
+    actor: Actor,
+    *,
+    code: str,
+    name: str,
+    email: str,
+    timezone: str,
+    locale: str,
+    now: datetime,
+) -> PatientRow:
+    """Enter a patient at the actor's site.
+
+    Args:
+        session: the transaction.
+        actor: a clinician.
+        code: what trials, labels and exports call the patient; unique at the site.
+        name: who this is; shown to clinicians only.
+        email: for reminders, "" for none.
+        timezone: IANA name of the zone the patient lives in.
+        locale: language of the patient's pages, such as "en".
+        now: UTC instant.
+
+    Raises:
+        ProtocolError: the code is empty or taken, or there is no such time zone.
+    """
+    require_role(actor, Role.CLINICIAN)
+    code = code.strip()
+    zone_of(timezone)
+    if not code or not name.strip():
+        raise ProtocolError(_("A patient needs a code and a name."))
+    taken = session.scalar(
+        select(PatientRow.id).where(PatientRow.site_id == actor.site_id, PatientRow.code == code)
+    )
+    if taken is not None:
+        raise ProtocolError(_("There is a patient with the code %(code)s already."), code=code)
+    patient = PatientRow(
+        site_id=actor.site_id or 0,
+        code=code,
+        name=name.strip(),
+        email=email.strip(),
+        timezone=timezone,
+        locale=locale,
+        created_at=now,
+    )
+    session.add(patient)
+    session.flush()
+    record(
+        session,
+        actor,
+        "add_patient",
+        f"patient:{patient.public_id}",
+        now,
+        after={"code": code, "timezone": timezone, "locale": locale},
+    )
+    return patient
+
+
+def get_patient(session: Session, actor: Actor, public_id: str) -> PatientRow:
+    """Return a patient of the actor's site.
+
+    Raises:
+        NotFoundError: there is none with this id at this site.
+    """
+    patient = session.scalar(select(PatientRow).where(PatientRow.public_id == public_id))
+    if patient is None or (actor.site_id is not None and patient.site_id != actor.site_id):
+        raise NotFoundError(_("There is no such patient."))
+    return patient
