@@ -2,11 +2,21 @@
 
 from datetime import date, datetime
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, exists, select
+from sqlalchemy import (
+    CheckConstraint,
+    ForeignKey,
+    Index,
+    UniqueConstraint,
+    exists,
+    select,
+    text,
+)
 from sqlalchemy.orm import Mapped, Session, aliased, mapped_column
 
 from trials.domain.diary import Answers, Intake
 from trials.store.base import Base, Json
+
+_TO_REMIND = text("remind_at IS NOT NULL")
 
 
 class DiaryDayRow(Base, kw_only=True):
@@ -29,6 +39,12 @@ class DiaryDayRow(Base, kw_only=True):
         CheckConstraint("opens_at < closes_at AND closes_at <= late_until", name="window_in_order"),
         Index("ix_diary_day_due_to_open", "state", "opens_at"),
         Index("ix_diary_day_due_to_miss", "state", "late_until"),
+        Index(
+            "ix_diary_day_due_to_remind",
+            "remind_at",
+            sqlite_where=_TO_REMIND,
+            postgresql_where=_TO_REMIND,
+        ),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True, init=False)
@@ -41,6 +57,8 @@ class DiaryDayRow(Base, kw_only=True):
     closes_at: Mapped[datetime]
     late_until: Mapped[datetime]
     state: Mapped[str] = mapped_column(default="planned")
+    remind_at: Mapped[datetime | None] = mapped_column(default=None)
+    """When the patient is reminded once more; None before the day opens and afterwards."""
 
 
 class DiaryEntryRow(Base, kw_only=True):

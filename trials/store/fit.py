@@ -2,11 +2,13 @@
 
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, select
+from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, select, text
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from trials.store.base import Base, Json, new_public_id
 from trials.store.lease import LeaseMixin
+
+_WAITING = text("done_at IS NULL AND failed_at IS NULL")
 
 
 class FitRow(Base, LeaseMixin, kw_only=True):
@@ -21,6 +23,7 @@ class FitRow(Base, LeaseMixin, kw_only=True):
         CheckConstraint("purpose IN ('interim', 'final')", name="known_purpose"),
         UniqueConstraint("trial_id", "purpose", "data_hash", "protocol_hash"),
         Index("ix_fit_trial_done", "trial_id", "done_at"),
+        Index("ix_fit_waiting", "due_at", "id", sqlite_where=_WAITING, postgresql_where=_WAITING),
     )
 
     public_id: Mapped[str] = mapped_column(unique=True, default_factory=new_public_id)

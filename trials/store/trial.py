@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import date, datetime
 
 from pydantic import TypeAdapter
-from sqlalchemy import CheckConstraint, ForeignKey, UniqueConstraint, func, select
+from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, func, select
 from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 
 from trials.domain.blinding import Blinding
@@ -29,6 +29,9 @@ class TrialRow(Base, kw_only=True):
     __table_args__ = (
         CheckConstraint(f"state IN ({_STATES})", name="known_state"),
         CheckConstraint("blinding IN ('blinded', 'open')", name="known_blinding"),
+        Index("ix_trial_due_to_move", "state", "moves_at"),
+        Index("ix_trial_due_to_complete", "state", "completes_at"),
+        Index("ix_trial_due_to_fit", "state", "fits_at"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True, init=False)
@@ -45,6 +48,12 @@ class TrialRow(Base, kw_only=True):
     started_at: Mapped[datetime | None] = mapped_column(default=None)
     ended_at: Mapped[datetime | None] = mapped_column(default=None)
     end_reason: Mapped[str] = mapped_column(default="")
+    moves_at: Mapped[datetime | None] = mapped_column(default=None)
+    """When the clock next looks whether a period begins or ends; None: it has not looked yet."""
+    completes_at: Mapped[datetime | None] = mapped_column(default=None)
+    """When the clock next looks whether the diary is complete; likewise."""
+    fits_at: Mapped[datetime | None] = mapped_column(default=None)
+    """When the clock next looks whether an analysis is due; likewise."""
     revision: Mapped[int] = mapped_column(init=False)
     site: Mapped[SiteRow] = relationship(init=False, lazy="joined")
     patient: Mapped[PatientRow] = relationship(init=False, lazy="joined")
