@@ -10,7 +10,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+import numpy as np
+from numpy.typing import NDArray
+
+from models import words
+from models.data import TrialData
+from models.importance import LARGEST_PARETO_K
+from models.posterior import Diagnostics
+from models.specification import DecisionRule, Specification
 from models.words import Phrase
+
+type Floats = NDArray[np.float64]
+
+LARGEST_R_HAT = 1.01
+SMALLEST_ESS = 400.0
+HALF_LIVES_IN_PERIOD = 3.0
+PERIODS_FOR_TREND = 4
 
 
 class Kind(StrEnum):
@@ -54,7 +69,266 @@ def refuse(reasons: Sequence[Phrase], *, provisional: bool = False) -> Verdict:
     """Return the honest refusal that names all its reasons."""
     return Verdict(
         kind=Kind.REFUSED,
-        sentence=Phrase("These data cannot be judged."),
+        sentence=words.refused(),
         reasons=tuple(reasons),
         provisional=provisional,
     )
+
+
+# -- before any fit: do the data suffice? ----------------------------------------------------
+
+
+def insufficiencies(data: TrialData, specification: Specification) -> tuple[Phrase, ...]:
+    """Return every reason why these data cannot be judged; none when they can.
+
+    Coverage counts the days of a period that lie in its analysis window, whether the file
+    has a row for them or not.
+    """
+    rule, observed = specification.decision, data.observed
+    reasons: list[Phrase] = []
+    period_arm = data.period_arm
+    for k, label in enumerate(data.arms):
+        if not observed[data.day_arm == k].any():
+            reasons.append(words.no_data_on_arm(label))
+            continue
+        rated = {int(p) for p in data.day_period[observed] if period_arm[p] == k}
+        if len(rated) < rule.minimum_periods:
+            reasons.append(words.too_few_periods(label, len(rated), rule.minimum_periods))
+    ratings = data.outcome[observed]
+    if ratings.size and np.ptp(ratings) == 0:
+        reasons.append(words.constant_ratings())
+    reasons += _thin_periods(data, rule)
+    reasons += _short_periods(data, specification)
+    arm_periods = int((period_arm >= 0).sum())
+    if specification.trend and arm_periods < PERIODS_FOR_TREND:
+        reasons.append(words.too_few_for_trend(arm_periods))
+    reasons += [
+        words.weighed_series_missing(name)
+        for name, weight in specification.weights.items()
+        if weight > 0 and name not in data.bothers
+    ]
+    return tuple(reasons)
+
+
+def _thin_periods(data: TrialData, rule: DecisionRule) -> list[Phrase]:
+    """Periods of an arm with too small a share of their analysis days rated."""
+    thin = []
+    for p, arm in enumerate(data.period_arm):
+        days = int((data.in_analysis & (data.day_period == p)).sum())
+        share = int((data.observed & (data.day_period == p)).sum()) / days if days else 0.0
+        if arm >= 0 and share < rule.minimum_coverage:
+            thin.append(words.too_few_ratings(p + 1, share, rule.minimum_coverage))
+    return thin
+
+
+def _short_periods(data: TrialData, specification: Specification) -> list[Phrase]:
+    """Arms whose shortest period is shorter than three effect half-lives of theirs."""
+    days = np.bincount(data.day_period)
+    short = []
+    for k, arm in enumerate(specification.arms):
+        own = days[data.period_arm == k]
+        if arm.half_life_days is None or not own.size:
+            continue
+        if own.min() < HALF_LIVES_IN_PERIOD * arm.half_life_days:
+            short.append(words.period_too_short(arm.label, int(own.min()), arm.half_life_days))
+    return short
+
+
+# -- after the fit: can it be trusted? -------------------------------------------------------
+
+
+def untrustworthy(diagnostics: Diagnostics) -> tuple[Phrase, ...]:
+    """Return why draws with these diagnostics must not be shown; none when they may."""
+    reasons: list[Phrase] = []
+    if diagnostics.r_hat is not None:
+        ess = min(diagnostics.ess_bulk or 0.0, diagnostics.ess_tail or 0.0)
+        divergences = diagnostics.divergences or 0
+        converged = diagnostics.r_hat <= LARGEST_R_HAT and ess >= SMALLEST_ESS
+        if not converged or divergences:
+            reasons.append(words.not_converged(diagnostics.r_hat, ess, divergences))
+    if diagnostics.pareto_k is not None and not diagnostics.pareto_k <= LARGEST_PARETO_K:
+        reasons.append(words.weights_unusable(diagnostics.pareto_k))
+    return tuple(reasons)
+
+
+# -- the rule ----------------------------------------------------------------------------------
+
+
+def probability_best(burden: Floats) -> Floats:
+    """(K,) share of the (n, K) draws in which each arm has the lowest net burden."""
+    lowest = np.bincount(burden.argmin(axis=1), minlength=burden.shape[1])
+    return np.asarray(lowest / burden.shape[0])
+
+
+def expected_loss(burden: Floats) -> Floats:
+    """(K,) mean points of net burden lost by choosing each arm instead of the lowest."""
+    return np.asarray((burden - burden.min(axis=1, keepdims=True)).mean(axis=0))
+
+
+def decide(
+    burden: Floats,
+    specification: Specification,
+    *,
+    severe: Mapping[str, float] | None = None,
+    provisional: bool = True,
+) -> Verdict:
+    """Apply the frozen rule.
+
+    Args:
+        burden: (n, K) draws of the arms' net burden, less being better.
+        specification: for the labels and the rule.
+        severe: by arm, the probability that severe side effects exceed the arm's limit.
+        provisional: whether a second engine has still to confirm.
+    """
+    rule, names = specification.decision, specification.labels
+    harmful = {a: p for a, p in (severe or {}).items() if p > rule.veto_probability}
+    if len(harmful) == len(names):
+        return refuse((words.harm_in_every_arm(),), provisional=provisional)
+    allowed = np.array([name not in harmful for name in names])
+    eligible = np.where(allowed, burden, np.inf)
+    best, loss = probability_best(eligible), expected_loss_of(burden, eligible)
+    answer = (
+        _best(eligible, best, loss, specification)
+        or _equal(burden, best, allowed, specification)
+        or _none_better(burden, specification)
+        or _undetermined(eligible, best, loss, specification)
+    )
+    return Verdict(
+        kind=answer.kind,
+        arm=answer.arm,
+        equal_arms=answer.equal_arms,
+        sentence=answer.sentence,
+        reasons=(*answer.reasons, *(words.vetoed(a, p) for a, p in harmful.items())),
+        p_best=dict(zip(names, probability_best(burden).tolist(), strict=True)),
+        expected_loss=dict(zip(names, expected_loss(burden).tolist(), strict=True)),
+        vetoed=tuple(harmful),
+        provisional=provisional,
+    )
+
+
+def expected_loss_of(burden: Floats, eligible: Floats) -> Floats:
+    """(K,) mean points lost by choosing each arm instead of the lowest eligible one."""
+    return np.asarray((burden - eligible.min(axis=1, keepdims=True)).mean(axis=0))
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """One of the four answers, before what all verdicts carry is added."""
+
+    kind: Kind
+    sentence: Phrase
+    reasons: tuple[Phrase, ...] = ()
+    arm: str | None = None
+    equal_arms: tuple[str, ...] = ()
+
+
+def _best(
+    eligible: Floats, best: Floats, loss: Floats, specification: Specification
+) -> _Answer | None:
+    """The first rule: likely lowest, little to lose, and clearly below the reference."""
+    leader = int(best.argmax())
+    name = specification.labels[leader]
+    if name == specification.decision.comparator or _objections(
+        eligible, best, loss, leader, specification
+    ):
+        return None
+    return _Answer(
+        Kind.BEST,
+        words.best(name, float(best[leader])),
+        _sizes(eligible, leader, specification),
+        arm=name,
+    )
+
+
+def _objections(
+    eligible: Floats, best: Floats, loss: Floats, leader: int, specification: Specification
+) -> tuple[Phrase, ...]:
+    """Return what keeps the leader from being named best."""
+    rule, names = specification.decision, specification.labels
+    reasons: list[Phrase] = []
+    if best[leader] < rule.best:
+        reasons.append(words.not_likely_enough(names[leader], float(best[leader]), rule.best))
+    if loss[leader] > rule.expected_loss:
+        reasons.append(
+            words.too_much_to_lose(names[leader], float(loss[leader]), rule.expected_loss)
+        )
+    if rule.comparator is not None and names[leader] != rule.comparator:
+        reference = eligible[:, names.index(rule.comparator)]
+        ahead = float((eligible[:, leader] <= reference - rule.equal_margin).mean())
+        if ahead < rule.comparator_probability:
+            reasons.append(
+                words.not_enough_over_comparator(
+                    names[leader], rule.comparator, rule.equal_margin, ahead
+                )
+            )
+    return tuple(reasons)
+
+
+def _equal(
+    burden: Floats, best: Floats, allowed: NDArray[np.bool_], specification: Specification
+) -> _Answer | None:
+    """The second rule: the leaders lie within the margin, and one of them is likely lowest.
+
+    The leaders are the eligible arm with the lowest mean and all that are within the margin
+    of it with enough probability. They answer the question only if the best arm is likely
+    among them; else an arm left aside could still be better.
+    """
+    rule, names = specification.decision, specification.labels
+    mean = np.where(allowed, burden.mean(axis=0), np.inf)
+    leader = int(mean.argmin())
+    near = (np.abs(burden - burden[:, [leader]]) < rule.equal_margin).mean(axis=0)
+    group = np.flatnonzero(allowed & (near >= rule.equal_probability))
+    if group.size < 2 or best[group].sum() < rule.equal_probability:
+        return None
+    chosen = tuple(names[k] for k in group)
+    nearest = float(min(near[k] for k in group if k != leader))
+    return _Answer(Kind.EQUAL, words.equal(chosen, rule.equal_margin, nearest), equal_arms=chosen)
+
+
+def _none_better(burden: Floats, specification: Specification) -> _Answer | None:
+    """The third rule: likely no arm is below the reference by the margin."""
+    rule, names = specification.decision, specification.labels
+    if rule.comparator is None:
+        return None
+    reference = names.index(rule.comparator)
+    others = np.delete(burden, reference, axis=1).min(axis=1)
+    none = float((others > burden[:, reference] - rule.equal_margin).mean())
+    if none < rule.equal_probability:
+        return None
+    return _Answer(
+        Kind.NONE,
+        words.none_better(rule.comparator, rule.equal_margin, none),
+        arm=rule.comparator,
+    )
+
+
+def _undetermined(
+    eligible: Floats, best: Floats, loss: Floats, specification: Specification
+) -> _Answer:
+    """The data do not decide: say who is ahead and what is lacking."""
+    leader = int(best.argmax())
+    return _Answer(
+        Kind.UNDETERMINED,
+        words.undetermined(specification.labels[leader], float(best[leader])),
+        _objections(eligible, best, loss, leader, specification),
+    )
+
+
+def _sizes(burden: Floats, leader: int, specification: Specification) -> tuple[Phrase, ...]:
+    """Say how likely differences of 0, 1 and 2 points (of 10) and of 30 % are to each arm."""
+    unit, names = specification.scale.unit, specification.labels
+    phrases: list[Phrase] = []
+    good_end = specification.scale.sign * (
+        specification.scale.low if specification.scale.sign > 0 else specification.scale.high
+    )
+    for k, name in enumerate(names):
+        if k == leader or not np.isfinite(burden[0, k]):
+            continue
+        less = burden[:, k] - burden[:, leader]
+        phrases += [
+            words.difference(names[leader], name, size * unit, float((less >= size * unit).mean()))
+            for size in (0.0, 1.0, 2.0)
+        ]
+        relative = float((less >= 0.3 * (burden[:, k] - good_end)).mean())
+        phrases.append(words.relative_difference(names[leader], name, 30, relative))
+    return tuple(phrases)

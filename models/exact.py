@@ -407,14 +407,15 @@ def _in_prior_units(gram: Symmetric, specification: Specification) -> Symmetric:
     """Return the cross-products with terms in prior standard deviations from their means."""
     mean, sd = _prior_of_terms(specification)
     q = mean.size
+    shifted = [i for i in range(q) if mean[i]]
     row = list(gram[q])
-    for i in np.flatnonzero(mean):
+    for i in shifted:
         row[q] = row[q] - 2 * mean[i] * gram[q][i] + mean[i] ** 2 * gram[i][i]
         for j in range(i):
             if mean[j]:
                 row[q] = row[q] + 2 * mean[i] * mean[j] * gram[i][j]
     for j in range(q):
-        for i in np.flatnonzero(mean):
+        for i in shifted:
             row[j] = row[j] - mean[i] * gram[max(i, j)][min(i, j)]
     scaled: Symmetric = [[gram[i][j] * (sd[i] * sd[j]) for j in range(i + 1)] for i in range(q)]
     scaled.append([row[j] * sd[j] for j in range(q)] + [row[q]])
@@ -622,7 +623,8 @@ def _narrower(
     """Return the interval that holds the posterior, and whether that was a big step.
 
     Args:
-        nodes: (B, N); weight: (B, N) normalized posterior weights.
+        nodes: (B, N).
+        weight: (B, N) normalized posterior weights.
         interval: (B, 2) that the nodes cover.
         bounds: the interval's outermost ends.
     """
@@ -824,7 +826,7 @@ def _between(
     cumulative /= cumulative[-1]
     start = np.concatenate(([0.0], np.cumsum(probability)))
     rank = start[index] + inside * probability[index]
-    return np.interp(rank / start[-1], cumulative, places)
+    return np.asarray(np.interp(rank / start[-1], cumulative, places))
 
 
 def _between_legendre(
@@ -840,7 +842,7 @@ def _between_legendre(
 
 def _between_hermite(probability: Floats, index: NDArray[np.intp], inside: Floats) -> Floats:
     """Continuous standardized values from Gauss-Hermite nodes."""
-    x, w = hermgauss(probability.size)
+    w = hermgauss(probability.size)[1]
     places, matrix = _hermite_reader(probability.size)
     log_ratio = np.log(np.maximum(probability, 1e-300) / w)
     density = np.exp(np.minimum(matrix @ log_ratio - places**2, 50.0))
@@ -954,7 +956,9 @@ def _cloud(
     """Evaluate the integrand at importance points.
 
     Args:
-        data, batch, surface: the trial, as arrays, and integrated at the prior medians.
+        data: the trial.
+        batch: the same as arrays.
+        surface: the same integrated at the prior medians of the half-lives.
         specification: what is fitted.
         grid: for the nodes of the daily standard deviation.
         log_h: (K, M) log half-lives.

@@ -33,10 +33,10 @@ def kronecker(points: int, dimensions: int, shift: Floats) -> Floats:
 
 
 def systematic(weights: Floats, positions: Floats) -> NDArray[np.intp]:
-    """Return the index of the weight each position in [0, 1) falls on; weights need not sum to 1."""
+    """Return the index of the weight each position in [0, 1) falls on."""
     cumulative = np.cumsum(weights)
     found = np.searchsorted(cumulative, positions * cumulative[-1], side="right")
-    return np.minimum(found, weights.size - 1)
+    return np.asarray(np.minimum(found, weights.size - 1))
 
 
 def pareto_k(log_weights: Floats) -> float:

@@ -12,6 +12,7 @@ exposure, closed forms for the linear part), so that the two check each other.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pymc as pm
@@ -28,6 +29,8 @@ from models.specification import (
 )
 
 type Floats = NDArray[np.float64]
+type Tensor = Any
+"""A node of the graph; PyTensor's own types say less than its name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,12 +153,12 @@ def build_pain_model(data: TrialData, specification: Specification) -> pm.Model:
     return model
 
 
-def _less_the_rest(daily: pt.TensorVariable, rest: pt.TensorVariable) -> pt.TensorVariable:
+def _less_the_rest(daily: Tensor, rest: Tensor) -> Tensor:
     """What is new on each observed day: its value less what rests of the one before."""
     return pt.concatenate([daily[:1], daily[1:] - rest[1:] * daily[:-1]])
 
 
-def _of_period_effects(surprise: pt.TensorVariable, effect: pt.TensorVariable) -> pt.TensorVariable:
+def _of_period_effects(surprise: Tensor, effect: Tensor) -> Tensor:
     """What standard normal period effects add to the log density, integrated out.
 
     ``surprise`` (n,) is standard normal given the effects; ``effect`` (n, P) is what one unit
@@ -168,13 +171,13 @@ def _of_period_effects(surprise: pt.TensorVariable, effect: pt.TensorVariable) -
     return 0.5 * (explained**2).sum() - pt.log(pt.diag(factor)).sum()
 
 
-def _daily_sd(prior: pt.TensorVariable, structure: Structure) -> pt.TensorVariable:
+def _daily_sd(prior: Tensor, structure: Structure) -> Tensor:
     if structure.lognormal_sd:
         return pm.LogNormal("sd", prior[0], prior[1])
     return pm.HalfNormal("sd", prior[1])
 
 
-def _half_life(prior: pt.TensorVariable, structure: Structure) -> pt.TensorVariable:
+def _half_life(prior: Tensor, structure: Structure) -> Tensor:
     """One half-life (scalar) or one for each arm (K,), in days."""
     if structure.shared_half_life:
         return pm.LogNormal("half_life", prior[0], prior[1])
