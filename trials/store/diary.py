@@ -162,7 +162,7 @@ def latest_entries(session: Session, trial_id: int) -> dict[date, DiaryEntryRow]
         .where(DiaryDayRow.trial_id == trial_id, ~superseded)
         .order_by(DiaryDayRow.day)
     )
-    return dict(session.execute(query).tuples())
+    return dict(session.execute(query).all())
 
 
 def revisions_of_day(session: Session, day_id: int) -> list[DiaryEntryRow]:

@@ -1,0 +1,169 @@
+"""Short ways to make valid people and trials."""
+
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+from uuid import uuid4
+
+from sqlalchemy.orm import Session
+
+from trials.domain.blinding import Blinding, Role
+from trials.domain.calendar import local_day, zone_of
+from trials.domain.design import Design
+from trials.domain.diary import Answers, Intake, Questionnaire, SideEffect, Source
+from trials.domain.protocol import Candidate, Protocol
+from trials.keys import Vault
+from trials.services.actor import Actor
+from trials.services.diary import Receipt, record_entry
+from trials.services.patients import add_patient
+from trials.services.trials import create_trial, freeze_protocol, record_consent, start_trial
+from trials.store.account import AccountRow, PatientRow, SiteRow, role_named
+from trials.store.trial import TrialRow
+
+VAULT = Vault(bytes(32))
+
+PROTOCOL = Protocol(
+    question="Which of the two eases my pain better?",
+    candidates=(
+        Candidate("ibuprofen", "Ibuprofen", "400 mg three times a day", 0.25),
+        Candidate("amitriptyline", "Amitriptyline", "25 mg at night", 1.25),
+    ),
+    design=Design(("A", "B"), blocks=2, period_days=7, washout_days=2),
+    questionnaire=Questionnaire(
+        (SideEffect("nausea", "Feeling sick"), SideEffect("dry_mouth", "Dry mouth"))
+    ),
+)
+
+
+def make_site(session: Session, name: str = "Pain clinic", *, is_demo: bool = False) -> SiteRow:
+    """Return a new site in Berlin."""
+    site = SiteRow(name=name, timezone="Europe/Berlin", is_demo=is_demo)
+    session.add(site)
+    session.flush()
+    return site
+
+
+def make_account(session: Session, site: SiteRow, *roles: Role, name: str = "") -> AccountRow:
+    """Return a new account without a password."""
+    name = name or "-".join(role.value for role in roles)
+    account = AccountRow(
+        site_id=site.id,
+        name=name,
+        email=f"{name}-{uuid4().hex[:8]}@example.org",
+        fs_uniquifier=uuid4().hex,
+        roles=[role_named(session, role.value) for role in roles],
+    )
+    session.add(account)
+    session.flush()
+    return account
+
+
+def actor_for(account: AccountRow, role: Role) -> Actor:
+    """Return the account acting in this role."""
+    return Actor(account.id, account.public_id, role, account.site_id, "Europe/Berlin")
+
+
+def make_actor(session: Session, site: SiteRow, role: Role) -> Actor:
+    """Return somebody new at the site, acting in this role."""
+    return actor_for(make_account(session, site, role), role)
+
+
+def patient_actor(patient: PatientRow) -> Actor:
+    """Return the patient acting for themselves."""
+    return Actor(None, patient.public_id, Role.PATIENT, patient.site_id, patient.timezone)
+
+
+def make_patient(
+    session: Session, clinician: Actor, now: datetime, *, timezone: str = "Europe/Berlin"
+) -> PatientRow:
+    """Return a new patient."""
+    code = f"P-{uuid4().hex[:6]}"
+    return add_patient(
+        session,
+        clinician,
+        code=code,
+        name=f"Pat {code}",
+        email=f"{code}@example.org",
+        timezone=timezone,
+        locale="en",
+        now=now,
+    )
+
+
+def make_draft(
+    session: Session, clinician: Actor, now: datetime, protocol: Protocol = PROTOCOL
+) -> TrialRow:
+    """Return a draft for a new patient."""
+    patient = make_patient(session, clinician, now)
+    return create_trial(session, clinician, patient, title="Back pain", protocol=protocol, now=now)
+
+
+def make_ready(
+    session: Session, clinician: Actor, now: datetime, protocol: Protocol = PROTOCOL
+) -> TrialRow:
+    """Return a frozen trial with consent."""
+    trial = make_draft(session, clinician, now, protocol)
+    freeze_protocol(session, VAULT, clinician, trial, revision=trial.revision, now=now)
+    today = local_day(now, zone_of(trial.timezone))
+    record_consent(session, clinician, trial, given_on=today, now=now)
+    return trial
+
+
+def make_running(
+    session: Session, clinician: Actor, now: datetime, protocol: Protocol = PROTOCOL
+) -> TrialRow:
+    """Return a trial whose first day is today."""
+    trial = make_ready(session, clinician, now, protocol)
+    start_trial(
+        session,
+        VAULT,
+        clinician,
+        trial,
+        revision=trial.revision,
+        start_day=local_day(now, zone_of(trial.timezone)),
+        now=now,
+    )
+    return trial
+
+
+def open_protocol(protocol: Protocol = PROTOCOL) -> Protocol:
+    """Return the same protocol, unblinded."""
+    return replace(protocol, blinding=Blinding.OPEN)
+
+
+def evening(day: date, hour: int = 20) -> datetime:
+    """Return the instant at which clocks in Berlin show this hour."""
+    return datetime(day.year, day.month, day.day, hour, tzinfo=zone_of("Europe/Berlin"))
+
+
+def answer(pain: int = 4, bother: int = 0) -> Answers:
+    """Return the answers of an ordinary evening."""
+    return Answers(pain=pain, bother=bother, side_effects={"nausea": 0}, intake=Intake.ALL)
+
+
+def fill_day(
+    session: Session,
+    trial: TrialRow,
+    day: date,
+    pain: int = 4,
+    *,
+    bother: int = 0,
+    key: str = "",
+    at: datetime | None = None,
+) -> Receipt:
+    """Report one day in its own evening, unless told otherwise."""
+    return record_entry(
+        session,
+        trial,
+        day,
+        answer(pain, bother),
+        source=Source.PATIENT,
+        author=patient_actor(trial.patient),
+        key=key or uuid4().hex,
+        now=at or evening(day),
+    )
+
+
+def trial_days(trial: TrialRow, protocol: Protocol = PROTOCOL) -> list[date]:
+    """Return the dates of a started trial that was never paused."""
+    assert trial.start_day is not None
+    return [trial.start_day + timedelta(days=n) for n in range(protocol.design.total_days)]
