@@ -143,6 +143,21 @@ def today(session: Session, trial: TrialRow, now: datetime) -> Today:
     )
 
 
+def open_day(session: Session, trial: TrialRow, day: date, now: datetime) -> DayToAnswer:
+    """Return a day that can be answered or corrected at this instant.
+
+    Raises:
+        DiaryClosedError: too early, too late, or no day of this trial.
+    """
+    row = find_day(session, trial.id, day)
+    if row is None:
+        raise DiaryClosedError(_("This day does not belong to the trial."))
+    previous = latest_entry(session, row.id)
+    _check_open(row, previous, now)
+    until = row.late_until if previous is None else row.closes_at
+    return DayToAnswer(day, now >= row.closes_at, previous is not None, until)
+
+
 def record_entry(
     session: Session,
     trial: TrialRow,
