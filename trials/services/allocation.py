@@ -21,10 +21,12 @@ from trials.domain.commitment import (
     verify_draw,
 )
 from trials.domain.errors import AllocationError, NotAllowedError, StateError
+from trials.domain.protocol import Protocol, protocol_hash
 from trials.domain.randomization import SEED_BYTES
 from trials.domain.words import marked as _
 from trials.keys import Vault
 from trials.services.actor import Actor, record, require_role
+from trials.store.account import AccountRow
 from trials.store.allocation import (
     AllocationRow,
     UnblindingRow,
@@ -48,6 +50,25 @@ class UnblindingReason(StrEnum):
     PREGNANCY = "pregnancy"
     OTHER = "other"
     RELEASE = "release"
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """One time the code was opened; never what was found.
+
+    Attributes:
+        period: number, 0 for all periods at the release.
+        reason: why.
+        explanation: in the pharmacist's words.
+        by: name of the person, "" for the system.
+        at: UTC instant.
+    """
+
+    period: int
+    reason: UnblindingReason
+    explanation: str
+    by: str
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,6 +326,41 @@ def unblinded_periods(session: Session, trial: TrialRow) -> tuple[int, ...]:
     """Return the periods whose code was opened in an emergency, in order."""
     opened = {u.period for u in unblindings_of_trial(session, trial.id)} - {WHOLE_TRIAL}
     return tuple(sorted(opened))
+
+
+def openings(session: Session, trial: TrialRow) -> tuple[Opening, ...]:
+    """Return every time the code of this trial was opened, in order.
+
+    The explanation is free text of somebody who knows the treatment: it is for the pharmacist,
+    and for others only after the release.
+    """
+    found = []
+    for row in unblindings_of_trial(session, trial.id):
+        account = session.get(AccountRow, row.opened_by) if row.opened_by is not None else None
+        found.append(
+            Opening(
+                period=row.period,
+                reason=UnblindingReason(row.reason),
+                explanation=row.explanation,
+                by=account.name if account is not None else "",
+                at=row.opened_at,
+            )
+        )
+    return tuple(found)
+
+
+def opened_as_promised(opened: Json, protocol: Protocol) -> bool:
+    """Return whether an opened allocation is the one promised at the freeze, drawn from its seed.
+
+    Args:
+        opened: what the release keeps in clear (see ``open_allocation``).
+        protocol: the frozen agreement.
+    """
+    seed = bytes.fromhex(str(opened["seed"]))
+    redrawn = draw_allocation(protocol.design, protocol.treatments, seed)
+    same = opened["sequence"] == list(redrawn.sequence) and opened["arm_key"] == redrawn.arm_key
+    promised = verify_commitment(str(opened["commitment"]), protocol_hash(protocol), redrawn)
+    return same and promised
 
 
 def _drawn(session: Session, trial: TrialRow) -> tuple[ProtocolRow, AllocationRow]:

@@ -10,7 +10,7 @@ from trials.domain.calendar import zone_of
 from trials.domain.errors import NotFoundError, ProtocolError
 from trials.domain.words import marked as _
 from trials.services.actor import Actor, record, require_role
-from trials.store.account import PatientRow
+from trials.store.account import PatientRow, patients_of_site
 
 
 def add_patient(
@@ -81,3 +81,43 @@ def get_patient(session: Session, actor: Actor, public_id: str) -> PatientRow:
     if patient is None or (actor.site_id is not None and patient.site_id != actor.site_id):
         raise NotFoundError(_("There is no such patient."))
     return patient
+
+
+def patients_of(session: Session, actor: Actor) -> list[PatientRow]:
+    """Return the patients of the actor's site, by code."""
+    require_role(actor, Role.CLINICIAN)
+    return patients_of_site(session, actor.site_id or 0)
+
+
+def change_contact(
+    session: Session,
+    actor: Actor,
+    patient: PatientRow,
+    *,
+    name: str,
+    email: str,
+    locale: str,
+    now: datetime,
+) -> None:
+    """Change how a patient is called and reached; the code and the time zone stay.
+
+    The time zone is part of every calendar that was laid out, so it cannot change here.
+    """
+    require_role(actor, Role.CLINICIAN)
+    if not name.strip():
+        raise ProtocolError(_("A patient needs a code and a name."))
+    before = {"has_email": bool(patient.email), "locale": patient.locale}
+    patient.name = name.strip()
+    patient.email = email.strip()
+    patient.locale = locale
+    session.flush()
+    record(
+        session,
+        actor,
+        "change_contact",
+        f"patient:{patient.public_id}",
+        now,
+        site_id=patient.site_id,
+        before=before,
+        after={"has_email": bool(patient.email), "locale": locale},
+    )

@@ -26,7 +26,7 @@ from trials.domain.errors import (
     StateError,
 )
 from trials.domain.life_cycle import State, Step, next_state
-from trials.domain.protocol import Protocol, amended, protocol_hash
+from trials.domain.protocol import Candidate, Protocol, amended, protocol_hash
 from trials.domain.words import marked as _
 from trials.keys import Vault
 from trials.services import allocation
@@ -447,20 +447,29 @@ def check_candidates(protocol: Protocol) -> None:
         DesignError: with the sentence naming the treatment and why.
     """
     for candidate in protocol.candidates:
-        known = catalogue().get(candidate.treatment)
-        if known is None:
-            continue
-        if known.suitability is Suitability.UNSUITABLE:
-            raise DesignError(
-                _("%(name)s cannot be a repeated arm of a crossover: %(why)s."),
-                name=known.name,
-                why=known.suitability_note or known.suitability.value,
-            )
-        if protocol.blinding is Blinding.BLINDED and known.blindable is Blindable.NO:
-            raise DesignError(
-                _("%(name)s cannot be hidden from the patient. Make the trial open."),
-                name=known.name,
-            )
+        check_candidate(candidate, protocol.blinding)
+
+
+def check_candidate(candidate: Candidate, blinding: Blinding) -> None:
+    """Refuse one candidate that cannot be a repeated, or a hidden, arm.
+
+    Raises:
+        DesignError: with the sentence naming the treatment and why.
+    """
+    known = catalogue().get(candidate.treatment)
+    if known is None:
+        return
+    if known.suitability is Suitability.UNSUITABLE:
+        raise DesignError(
+            _("%(name)s cannot be a repeated arm of a crossover: %(why)s."),
+            name=known.name,
+            why=known.suitability_note or known.suitability.value,
+        )
+    if blinding is Blinding.BLINDED and known.blindable is Blindable.NO:
+        raise DesignError(
+            _("%(name)s cannot be hidden from the patient. Make the trial open."),
+            name=known.name,
+        )
 
 
 def _take(
