@@ -30,7 +30,7 @@ def browser(chromium: Path) -> "Iterator[Browser]":
     One per module, not per session: Playwright keeps an event loop running while it is
     open, and other tests of the same worker need one of their own.
     """
-    from playwright.sync_api import sync_playwright  # noqa: PLC0415 (slow to import)
+    from playwright.sync_api import sync_playwright  # slow to import
 
     sandbox = os.geteuid() != 0  # Chromium's sandbox refuses to run as root
     with sync_playwright() as playwright:
