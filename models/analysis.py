@@ -56,6 +56,8 @@ class Analysis:
         verdict: what the frozen rule says.
         checks: predictive checks of the net burden.
         agreement: of the two engines; None until confirmed.
+        exact: the exact engine's posterior of the net burden, once the sampler's took its
+            place in ``burden``; None until confirmed.
         provenance: hashes, versions and seed, as text.
         seconds: wall time of the whole.
     """
@@ -67,6 +69,7 @@ class Analysis:
     verdict: Verdict
     checks: tuple[Check, ...] = ()
     agreement: Agreement | None = None
+    exact: Posterior | None = None
     provenance: Mapping[str, str]
     seconds: float
 

@@ -145,7 +145,9 @@ def build_pain_model(data: TrialData, specification: Specification) -> pm.Model:
         surprise = _less_the_rest(x["rating"] - expected, rest) / fresh_sd
         log_density = pm.logp(pm.Normal.dist(), surprise).sum() - pt.log(fresh_sd).sum()
         if structure.period_effect:
-            period_sd = pm.HalfNormal("period_sd", x["prior_period_sd"][0])
+            # Half-normal, without its wall at zero: only the square enters, so the sign is free.
+            period_sd = pm.Normal("period_sd_signed", 0.0, x["prior_period_sd"][0])
+            pm.Deterministic("period_sd", pt.abs(period_sd))
             in_period = _less_the_rest(x["in_period"], rest[:, None]) / fresh_sd[:, None]
             log_density += _of_period_effects(surprise, period_sd * in_period)
         pm.Potential("rated", log_density)

@@ -1,0 +1,1 @@
+"""The files of the command line: protocol and diary in, result out."""
