@@ -24,8 +24,10 @@ def test_the_documented_check(session: Session, now, tmp_path: Path, forge, answ
     trial = make_ready(session, clinician, now)
     opened = open_allocation(session, VAULT, clinician, trial, now)
     assert opened["commitment"] == commitment_of(session, trial)
-    if forge:
-        opened[forge] = opened[forge][::-1]
+    if forge == "sequence":
+        opened["sequence"] = [{"A": "B", "B": "A"}[arm] for arm in opened["sequence"]]
+    if forge == "seed":
+        opened["seed"] = "00" * 32
     (tmp_path / "opened.json").write_text(json.dumps(opened))
     (code,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
 
