@@ -2,10 +2,8 @@
 export {
   Button,
   CharacterCount,
-  Checkboxes,
   ErrorSummary,
   PasswordInput,
-  Radios,
   SkipLink,
   Tabs,
   createAll,

@@ -22,7 +22,7 @@ import numpy as np
 type Number = float | int | None
 
 WIDE, NARROW = "wide", "narrow"
-_WIDTHS = ((WIDE, 720.0), (NARROW, 340.0))
+_WIDTHS = ((WIDE, 600.0), (NARROW, 340.0))
 _DAY_STEPS = (1, 2, 7, 14, 28, 56, 84, 182, 364)
 _CHARACTER = 7.6  # pixels of one character of the charts' 14 px text, on the safe side
 _GRID_POINTS = 160
@@ -624,11 +624,11 @@ class ProbabilityBar:
 def whole_percent(probability: float) -> tuple[str, float]:
     """Return a sign and a share of whole percents that never reads as certain.
 
-    Draws cannot show 0 or 100 %: below 0.5 % it is "< 1 %", above 99.5 % "> 99 %".
+    Draws cannot show 0 or 100 %: below 0.5 % it is "< 1 %", from 99.5 % on "> 99 %".
     """
     if probability < 0.005:
         return "<", 0.01
-    if probability > 0.995:
+    if probability >= 0.995:
         return ">", 0.99
     return "", math.floor(probability * 100 + 0.5) / 100
 
@@ -1043,7 +1043,7 @@ def _span_rows(spans: Sequence[Span], days: Sequence[Day]) -> tuple[SpanRow, ...
     return tuple(rows)
 
 
-_MARK_HEIGHTS = {"answered": 22.0, "late": 22.0, "missed": 12.0, "open": 22.0, "future": 4.0}
+_MARK_HEIGHTS = {"answered": 22.0, "late": 17.0, "missed": 12.0, "open": 22.0, "future": 4.0}
 
 
 def _timeline_plot(
@@ -1057,7 +1057,7 @@ def _timeline_plot(
     first, last = extent
     bar_top, bar_height = 30.0, 42.0
     floor = bar_top + bar_height + 34.0
-    frame = Frame(width, floor + 44.0, 2.0, width - 2.0, bar_top, floor)
+    frame = Frame(width, floor + 44.0, 9.0, width - 9.0, bar_top, floor)
     x = Scale(first - 0.5, last + 0.5, frame.left, frame.right)
     step = (frame.right - frame.left) / (last - first + 1)
     mark = min(14.0, max(1.6, step - (2.0 if step > 5 else 0.9)))
@@ -1095,10 +1095,11 @@ def _timeline_plot(
 
 @dataclass(frozen=True, slots=True)
 class StripLine:
-    """The label of one span in the adherence strip, and where it is written."""
+    """The label of one span in the adherence strip, where it and its count are written."""
 
     label: str
     y: float
+    count_x: float
     row: SpanRow
 
 
@@ -1141,18 +1142,19 @@ def adherence_strip(spans: Sequence[Span], days: Sequence[Day]) -> AdherenceStri
 
 def _strip_plot(size: str, width: float, rows: Sequence[SpanRow], days: Sequence[Day]) -> StripPlot:
     wide = size == WIDE
-    per_line, cell, gap = (28, 17.0, 3.0) if wide else (14, 20.0, 4.0)
-    left = 110.0 if wide else 0.0
+    per_line, cell, gap = (21, 17.0, 3.0) if wide else (14, 20.0, 4.0)
+    left = 100.0 if wide else 0.0
     cells: list[DayMark] = []
     lines: list[StripLine] = []
     y = 0.0
     for row in rows:
         own = [d for d in days if row.span.first_day <= d.day <= row.span.last_day]
-        if wide:
-            lines.append(StripLine(row.span.label, _pixel(y + cell - 4.0), row))
-        else:
-            lines.append(StripLine(row.span.label, _pixel(y + 16.0), row))
-            y += 24.0
+        used = min(per_line, len(own)) * (cell + gap)
+        count_x = left + used + 8.0 if wide else used - gap
+        lines.append(
+            StripLine(row.span.label, _pixel(y + (13.0 if wide else 16.0)), _pixel(count_x), row)
+        )
+        y += 0.0 if wide else 24.0
         for i, day in enumerate(own):
             cells.append(
                 DayMark(

@@ -1,11 +1,27 @@
 // Comfort for readers whose browser runs scripts. Every page works without this file.
 import {
-  Button, CharacterCount, Checkboxes, ErrorSummary, PasswordInput, Radios, SkipLink, Tabs, createAll,
+  Button, CharacterCount, ErrorSummary, PasswordInput, SkipLink, Tabs, createAll,
 } from "./vendor/nhsuk-frontend-10.6.1/nhsuk.mjs";
 
 document.body.classList.add("js-enabled", "nhsuk-frontend-supported");
-for (const part of [Button, CharacterCount, Checkboxes, ErrorSummary, PasswordInput, Radios, SkipLink, Tabs]) {
+for (const part of [Button, CharacterCount, ErrorSummary, PasswordInput, SkipLink, Tabs]) {
   createAll(part);
+}
+
+// A choice that asks for more shows its question while it is chosen. Not nhsuk's own script: that
+// sets aria-expanded on radio buttons, where it is not allowed.
+const revealing = document.querySelectorAll("input[data-reveals]");
+const reveal = () => {
+  for (const input of revealing) {
+    const block = input.type === "radio" ? "radios" : "checkboxes";
+    document.getElementById(input.dataset.reveals)
+      ?.classList.toggle(`nhsuk-${block}__conditional--hidden`, !input.checked);
+  }
+};
+if (revealing.length) {
+  document.addEventListener("change", reveal);
+  window.addEventListener("pageshow", reveal);
+  reveal();
 }
 
 // A second tap on a slow network must not send the form again. The lock opens when the page is
