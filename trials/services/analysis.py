@@ -12,9 +12,9 @@ from datetime import datetime
 from hashlib import sha256
 from math import nan
 
-from models.analysis import Analysis, analyze
 from sqlalchemy.orm import Session
 
+from models.analysis import Analysis, analyze
 from models.data import NO_ARM, TrialData, trial_data
 from models.specification import Arm, DecisionRule, Specification
 from trials.domain.blinding import Blinding, Role, may_see_interim_result
@@ -35,7 +35,7 @@ from trials.domain.words import marked as _
 from trials.keys import Vault
 from trials.services import allocation
 from trials.services.actor import SYSTEM, Actor, record, require_account, require_role
-from trials.services.summary import SEALED_KEYS, summary_of
+from trials.services.summary import Summary, opened, summary_of
 from trials.services.trials import move
 from trials.store.base import Json
 from trials.store.diary import days_of_trial, latest_entries
@@ -170,6 +170,16 @@ def fingerprint(vault: Vault, data: TrialData) -> str:
     return hmac.new(vault.derive("data fingerprint"), data.data_hash.encode(), sha256).hexdigest()
 
 
+def secret_seed(vault: Vault, *parts: str) -> int:
+    """Return the seed of a fit: the same for the same parts, and not to be guessed from them.
+
+    With the seed and the diary one could repeat the fit under every sequence until the numbers
+    match, so it stays sealed like the sequence until the release.
+    """
+    key = vault.derive("fit seed")
+    return int(hmac.new(key, "|".join(parts).encode(), sha256).hexdigest()[:8], 16) >> 1
+
+
 def request_fit(
     session: Session,
     vault: Vault,
@@ -206,7 +216,7 @@ def request_fit(
         due_at=now,
         protocol_hash=frozen.hash,
         data_hash=data_hash,
-        seed=int(canonical_hash([data_hash, frozen.hash])[:7], 16),
+        seed=secret_seed(vault, data_hash, frozen.hash),
     )
     session.add(fit)
     session.flush()
@@ -249,10 +259,10 @@ def finish_fit(
     The summary is split: what would tell arms apart is sealed.
     """
     trial = session.get_one(TrialRow, fit.trial_id)
-    whole = summary_of(analysis)
-    fit.summary, sealed = _split(whole)
+    summary = summary_of(analysis)
+    fit.summary = summary.masked
     fit.sealed_summary = vault.seal(
-        SEALED_SUMMARY, json.dumps(sealed).encode(), context=fit.public_id
+        SEALED_SUMMARY, json.dumps(summary.sealed).encode(), context=fit.public_id
     )
     fit.data_hash = fingerprint(vault, task.data)
     fit.draws_file = task.draws_file
@@ -284,12 +294,11 @@ def live_result(session: Session, vault: Vault, actor: Actor, trial: TrialRow) -
     specification = specify(
         _frozen(session, trial), allocation.sealed_arm_key(session, vault, trial)
     )
-    seed = int(data.data_hash[:7], 16)
-    summary, sealed = _split(summary_of(analyze(data, specification, seed=seed, draws=FIT_DRAWS)))
+    seed = secret_seed(vault, data.data_hash, specification.specification_hash)
+    summary = summary_of(analyze(data, specification, seed=seed, draws=FIT_DRAWS))
     treatments = _treatments(session, vault, actor, trial)
-    if treatments is not None:
-        summary = _joined(summary, sealed)
-    return Result(None, summary, treatments, provisional=True)
+    shown = summary.masked if treatments is None else opened(summary)
+    return Result(None, shown, treatments, provisional=True)
 
 
 def fit_result(
@@ -302,8 +311,8 @@ def fit_result(
     treatments = _treatments(session, vault, actor, trial)
     summary = fit.summary
     if treatments is not None and fit.sealed_summary is not None:
-        opened = vault.open(SEALED_SUMMARY, fit.sealed_summary, context=fit.public_id)
-        summary = _joined(summary, json.loads(opened))
+        sealed = vault.open(SEALED_SUMMARY, fit.sealed_summary, context=fit.public_id)
+        summary = opened(Summary(summary, json.loads(sealed)))
     return Result(fit, summary, treatments, provisional=_provisional(summary))
 
 
@@ -350,7 +359,7 @@ def release_result(
         raise AnalysisError(_("The diary has changed since this analysis. Ask for a new one."))
     if _provisional(row.summary):
         raise AnalysisError(_("Only one of the two engines has answered; wait for the other."))
-    opened = allocation.open_allocation(session, vault, actor, trial, now)
+    in_clear = allocation.open_allocation(session, vault, actor, trial, now)
     move(session, actor, trial, Step.RELEASE, now, why=comment.strip())
     release = ReleaseRow(
         trial_id=trial.id,
@@ -358,7 +367,7 @@ def release_result(
         approved_by=require_account(actor),
         approved_at=now,
         comment=comment.strip(),
-        opened=opened,
+        opened=in_clear,
     )
     session.add(release)
     session.flush()
@@ -401,17 +410,6 @@ def _treatments(
     protocol = _frozen(session, trial)
     key = allocation.sealed_arm_key(session, vault, trial)
     return {label: protocol.candidate(treatment).name for label, treatment in key.items()}
-
-
-def _split(summary: Json) -> tuple[Json, Json]:
-    """Part what blinded readers may see from what would tell the arms apart."""
-    masked = dict(summary)
-    sealed = {key: masked.pop(key) for key in SEALED_KEYS}
-    return masked, sealed
-
-
-def _joined(masked: Json, sealed: Json) -> Json:
-    return {**masked, **sealed, "verdict": sealed["whole_verdict"]}
 
 
 def _provisional(summary: Json) -> bool:
