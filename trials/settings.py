@@ -24,6 +24,7 @@ class Settings(BaseSettings):
         public_url: address under which people reach the site, used in links of e-mails.
         host: address the web server listens on.
         port: port the web server listens on; 0 lets the system choose.
+        proxies: reverse proxies in front of the web server whose forwarded headers are believed.
         web_workers: web server processes.
         web_threads: threads of each web process.
         fit_workers: processes that run analyses.
@@ -48,6 +49,7 @@ class Settings(BaseSettings):
     public_url: HttpUrl | None = None
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
+    proxies: Annotated[int, Field(ge=0, le=5)] = 0
     web_workers: PositiveInt = 2
     web_threads: PositiveInt = 4
     fit_workers: PositiveInt = 1
