@@ -489,7 +489,7 @@ def _density_plot(
     return DensityPlot(
         size=size,
         frame=frame,
-        x_ticks=_ticks(x, 8 if size == WIDE else 4),
+        x_ticks=_ticks(x, 8 if size == WIDE else 5),
         ridges=tuple(ridges),
         reference=None if reference is None else x.at(reference),
     )
@@ -741,7 +741,7 @@ def _trace_plot(size: str, width: float, chains: Sequence[Sequence[float]]) -> T
         TraceLine(i, _line([(x.at(p), y.at(v)) for p, v in thin(chain, most)]))
         for i, chain in enumerate(chains)
     )
-    return TracePlot(size, frame, _ticks(x, 5 if size == WIDE else 3), _ticks(y, 4), tuple(lines))
+    return TracePlot(size, frame, _ticks(x, 5 if size == WIDE else 4), _ticks(y, 4), tuple(lines))
 
 
 @dataclass(frozen=True, slots=True)
@@ -828,7 +828,7 @@ def _rank_plot(
     panel_width = (width - gap * (columns - 1)) / columns
     lines = max(1, math.ceil(len(counts) / columns))
     frame = Frame(width, lines * (panel_height + title + gap), 0.0, width, 0.0, 0.0)
-    tallest = max([expected * 1.6, *(float(c) for row in counts for c in row)], default=1.0) or 1.0
+    tallest = max([expected * 1.25, *(float(c) for row in counts for c in row)], default=1.0) or 1.0
     panels = []
     for i, row in enumerate(counts):
         x = (i % columns) * (panel_width + gap)
