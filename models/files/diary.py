@@ -110,10 +110,11 @@ def parse_diary(content: bytes, protocol: Protocol, name: str = "DIARY.csv") -> 
         problems.append(Problem(header[0].line, 1, "There is no day below the header."))
     if problems:
         raise FileProblems(name, problems)
-    series = [c for c in columns if c not in ("patient", "day", "arm", "period", "taken")]
+    own = ("patient", "day", "arm", "period", "in_analysis", "taken")
+    series = [c for c in columns if c not in own]
     bothers = [c for c in series if c != protocol.column.lower()]
     trials = {
-        patient: _trial(rows, protocol, bothers, has_taken="taken" in columns)
+        patient: _trial(rows, protocol, bothers, {"in_analysis", "taken"} & set(columns))
         for patient, rows in patients.items()
     }
     return Diary(trials, _warnings(header, columns, protocol))
@@ -194,7 +195,7 @@ def _columns(header: list[_Field], protocol: Protocol, problems: list[Problem]) 
     """Return the place of each column that is used."""
     outcome = protocol.column.lower()
     names = [place.text.lower() for place in header]
-    known = {"patient", "day", "arm", "period", "taken", "rescue", outcome}
+    known = {"patient", "day", "arm", "period", "in_analysis", "taken", "rescue", outcome}
     known |= set(protocol.specification.weights)
     columns: dict[str, int] = {}
     for i, (name, place) in enumerate(zip(names, header, strict=True)):
@@ -300,7 +301,7 @@ def _value(name: str, text: str, protocol: Protocol, delimiter: str) -> tuple[fl
     """Return a number, ``NaN`` when missing, and a sentence when it cannot be right."""
     if text.lower() in MISSING:
         return math.nan, ""
-    if name == "taken" and text.lower() in TAKEN_WORDS:
+    if name in ("taken", "in_analysis") and text.lower() in TAKEN_WORDS:
         return TAKEN_WORDS[text.lower()], ""
     plain = text.replace(",", ".") if delimiter != "," and text.count(",") == 1 else text
     if not re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", plain):
@@ -317,7 +318,7 @@ def _limits(name: str, protocol: Protocol) -> tuple[float, float]:
     """Return the least and the largest value a column may hold."""
     if name == protocol.column.lower():
         return protocol.specification.scale.low, protocol.specification.scale.high
-    return 0.0, 1.0 if name == "taken" else math.inf
+    return 0.0, 1.0 if name in ("taken", "in_analysis") else math.inf
 
 
 def _check_days(rows: list[_Row], problems: list[Problem]) -> None:
@@ -348,13 +349,11 @@ def _check_days(rows: list[_Row], problems: list[Problem]) -> None:
             problems.append(Problem(later.arm_place.line, later.arm_place.column, sentence))
 
 
-def _trial(
-    rows: list[_Row], protocol: Protocol, bothers: list[str], *, has_taken: bool
-) -> TrialData:
+def _trial(rows: list[_Row], protocol: Protocol, bothers: list[str], given: set[str]) -> TrialData:
     """Return one patient's rows as consecutive days.
 
     A day without a row is missing; the arm in force, and the period, are those of the last
-    row before it.
+    row before it. A day whose ``in_analysis`` is not told is left out in the washout only.
     """
     ordered = sorted(rows, key=lambda row: row.day)
     first = ordered[0].day
@@ -365,16 +364,18 @@ def _trial(
     latest = np.maximum.accumulate(latest)
     period = _period_index(ordered)[latest]
     series = {}
-    for name in (protocol.column.lower(), *bothers, *(["taken"] if has_taken else [])):
+    for name in (protocol.column.lower(), *bothers, *given):
         values = np.full(days, np.nan)
         values[at] = [row.values[name] for row in ordered]
         series[name] = values
+    window = analysis_window(period, protocol.washout_days)
+    told = series.get("in_analysis", np.full(days, np.nan))
     return trial_data(
         protocol.specification.labels,
         np.array([row.arm for row in ordered])[latest],
         series[protocol.column.lower()],
         day_period=period,
-        in_analysis=analysis_window(period, protocol.washout_days),
+        in_analysis=np.where(np.isnan(told), window, told > 0),
         taken=series.get("taken"),
         bothers={name: series[name] for name in bothers},
         first_day=first,

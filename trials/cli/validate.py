@@ -1,0 +1,113 @@
+"""``lenitive validate``: the evidence that the models are right, each command one table."""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+from pathlib import Path
+
+import click
+
+from models import exact
+from models.data import TrialData
+from models.evidence.parity import Fit, parity, references
+from models.evidence.real_files import prepare
+from models.evidence.table import Table, markdown
+from models.posterior import Posterior
+from models.specification import Specification
+
+OWN_REFERENCES = Path(__file__).parents[2] / "tests" / "reference"
+VARIABLE = "LENITIVE_REFERENCE_DATA"
+PARITY_DRAWS = 40_000
+FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+
+
+@click.group("validate")
+def validate() -> None:
+    """Show the evidence that the models are right."""
+
+
+@validate.command("parity")
+@click.option(
+    "--reference",
+    type=FOLDER,
+    help=f"Folder of further cases and posteriors; else ${VARIABLE}.",
+)
+@click.option(
+    "--engine",
+    type=click.Choice(["exact", "pymc", "both"]),
+    default="both",
+    show_default=True,
+)
+def parity_command(reference: Path | None, engine: str) -> None:
+    """Compare the engines with independent posteriors, at the priors of those.
+
+    The synthetic cases are part of the repository; real ones are read from a folder of yours.
+    """
+    folders = [OWN_REFERENCES] if OWN_REFERENCES.is_dir() else []
+    further = reference or _from_environment("reference")
+    if further is None:
+        click.echo(f"Real cases are skipped: no --reference and no ${VARIABLE}.", err=True)
+    else:
+        folders.append(further)
+    cases = {(r.case, r.model, r.engine): r for folder in folders for r in references(folder)}
+    if not cases:
+        raise click.ClickException("There is no reference case; give their folder by --reference.")
+    _show(parity(cases.values(), _engines(engine)))
+
+
+@validate.command("real-files")
+@click.option("--data", type=FOLDER, help=f"Folder of the real files; else ${VARIABLE}.")
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    required=True,
+    help="Folder for the diaries and protocols.",
+)
+def real_files_command(data: Path | None, out: Path) -> None:
+    """Lay real diaries out as files for ``lenitive analyze``, and say how to run it."""
+    for prepared in prepare(_data_folder(data), out):
+        result = prepared.diary.with_suffix(".json")
+        click.echo(
+            f"lenitive analyze {prepared.diary} --protocol {prepared.protocol} --out {result}"
+        )
+
+
+def _show(table: Table) -> None:
+    """Print a table; a missed limit ends the command with 1."""
+    click.echo(markdown(table))
+    if table.passed is False:
+        raise SystemExit(1)
+
+
+def _engines(engine: str) -> dict[str, Fit]:
+    """Return the engines to compare, with enough draws that their own error is small."""
+    chosen: dict[str, Fit] = {}
+    if engine != "pymc":
+        chosen["exact"] = partial(exact.fit, seed=1, draws=PARITY_DRAWS)
+    if engine != "exact":
+        chosen["pymc"] = _sampled
+    return chosen
+
+
+def _sampled(data: TrialData, specification: Specification) -> Posterior:
+    from models.confirm import sample  # noqa: PLC0415 - PyMC takes seconds to load
+
+    return sample(data, specification, seed=1, draws=PARITY_DRAWS // 4, tune=1000)
+
+
+def _from_environment(part: str) -> Path | None:
+    """Return a folder below the one the environment names, or beside it, or itself."""
+    named = os.environ.get(VARIABLE)
+    if not named:
+        return None
+    base = Path(named)
+    candidates = (base / part, base if base.name == part else base.parent / part, base)
+    return next((folder for folder in candidates if folder.is_dir()), None)
+
+
+def _data_folder(data: Path | None) -> Path:
+    folder = data or _from_environment("data")
+    if folder is None:
+        raise click.ClickException(f"Skipped: give the folder by --data or ${VARIABLE}.")
+    return folder
