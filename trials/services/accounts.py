@@ -284,6 +284,14 @@ def set_password(
     _record(session, actor, "set_password", account, now)
 
 
+def record_password_link(
+    session: Session, actor: Actor, account: AccountRow, *, now: datetime
+) -> None:
+    """Write down that the person was sent a link to set a password."""
+    get_account(session, actor, account.public_id)
+    _record(session, actor, "send_password_link", account, now)
+
+
 def record_own_deed(session: Session, account: AccountRow, action: str, *, now: datetime) -> None:
     """Write into the audit trail what a person did with the own account, such as "sign_in"."""
     actor = Actor(

@@ -83,13 +83,12 @@ def transaction() -> Iterator[Session]:
     reading = only_reading() if request.method in READING_METHODS else nullcontext()
     g.in_transaction = True
     try:
-        with reading, db.sessionmaker() as session, session.begin():
+        with reading, db.sessionmaker() as session:
             yield session
+            session.commit()
     except StaleDataError as problem:
         raise EditConflictError(
-            _(
-                "Somebody else changed this in the meantime. Look at it again, then repeat your step."
-            )
+            _("Somebody else changed this meanwhile. Look at it again, then repeat your step.")
         ) from problem
     finally:
         g.in_transaction = False

@@ -4,6 +4,7 @@ import base64
 import secrets
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 import structlog
 from flask import Flask, request, session
@@ -178,6 +179,7 @@ def init_security(app: Flask) -> None:
         mail_util_cls=OutboxMail,
         webauthn_util_cls=Passkeys,
     )
+    app.jinja_env.globals["next_query"] = next_query
     security.want_json(lambda _request: False)  # its pages only; there is no second way in
     app.before_request(slow_down_guessing)
     user_authenticated.connect(_on_sign_in, app)
@@ -190,6 +192,12 @@ def init_security(app: Flask) -> None:
         (wan_deleted, "remove_passkey"),
     ):
         signal.connect(_recorder(action), app, weak=False)
+
+
+def next_query() -> str:
+    """Return the end of an address that leads on to where the reader was stopped, or ""."""
+    wanted = request.args.get("next", "")
+    return f"?{urlencode({'next': wanted})}" if wanted else ""
 
 
 def account_message(kind: str, recipient: str, subject: str, body: str) -> MessageRow:
