@@ -103,6 +103,11 @@ class DispensingList:
     days_per_period: int
 
 
+def new_seed() -> bytes:
+    """Return 32 secret bytes from the operating system."""
+    return secrets.token_bytes(SEED_BYTES)
+
+
 def draw(
     session: Session,
     vault: Vault,
@@ -124,9 +129,7 @@ def draw(
     if existing is not None:
         return existing.commitment
     protocol = frozen.value
-    allocation = draw_allocation(
-        protocol.design, protocol.treatments, secrets.token_bytes(SEED_BYTES)
-    )
+    allocation = draw_allocation(protocol.design, protocol.treatments, new_seed())
     row = AllocationRow(
         trial_id=trial.id,
         protocol_id=frozen.id,
