@@ -17,7 +17,7 @@ from models import words
 from models.data import TrialData
 from models.importance import LARGEST_PARETO_K
 from models.posterior import Diagnostics
-from models.specification import DecisionRule, Specification
+from models.specification import Specification
 from models.words import Phrase
 
 type Floats = NDArray[np.float64]
@@ -81,23 +81,33 @@ def refuse(reasons: Sequence[Phrase], *, provisional: bool = False) -> Verdict:
 def insufficiencies(data: TrialData, specification: Specification) -> tuple[Phrase, ...]:
     """Return every reason why these data cannot be judged; none when they can.
 
-    Coverage counts the days of a period that lie in its analysis window, whether the file
-    has a row for them or not.
+    A period counts when enough of the days in its analysis window were rated, whether the
+    file has a row for them or not. One thin period among many does not refuse the trial: it
+    does not count, and its days are fitted for what they are. (Refusing at any thin period
+    refused a quarter of ordinary trials of 12 weekly periods with 10 % missing.)
     """
     rule, observed = specification.decision, data.observed
     reasons: list[Phrase] = []
-    period_arm = data.period_arm
+    period_arm, share = data.period_arm, coverage(data)
     for k, label in enumerate(data.arms):
+        own = np.flatnonzero(period_arm == k)
         if not observed[data.day_arm == k].any():
             reasons.append(words.no_data_on_arm(label))
             continue
-        rated = {int(p) for p in data.day_period[observed] if period_arm[p] == k}
-        if len(rated) < rule.minimum_periods:
-            reasons.append(words.too_few_periods(label, len(rated), rule.minimum_periods))
+        enough = share[own] >= rule.minimum_coverage
+        if enough.sum() < rule.minimum_periods:
+            reasons.append(words.too_few_periods(label, int(enough.sum()), rule.minimum_periods))
+            reasons += [
+                words.too_few_ratings(p + 1, float(share[p]), rule.minimum_coverage)
+                for p in own[~enough]
+            ]
+    in_force = data.in_analysis & (data.day_arm >= 0)
+    overall = float(observed[in_force].mean()) if in_force.any() else 0.0
+    if overall < rule.minimum_coverage:
+        reasons.append(words.too_few_ratings_overall(overall, rule.minimum_coverage))
     ratings = data.outcome[observed]
     if ratings.size and np.ptp(ratings) == 0:
         reasons.append(words.constant_ratings())
-    reasons += _thin_periods(data, rule)
     reasons += _short_periods(data, specification)
     arm_periods = int((period_arm >= 0).sum())
     if specification.trend and arm_periods < PERIODS_FOR_TREND:
@@ -110,15 +120,11 @@ def insufficiencies(data: TrialData, specification: Specification) -> tuple[Phra
     return tuple(reasons)
 
 
-def _thin_periods(data: TrialData, rule: DecisionRule) -> list[Phrase]:
-    """Periods of an arm with too small a share of their analysis days rated."""
-    thin = []
-    for p, arm in enumerate(data.period_arm):
-        days = int((data.in_analysis & (data.day_period == p)).sum())
-        share = int((data.observed & (data.day_period == p)).sum()) / days if days else 0.0
-        if arm >= 0 and share < rule.minimum_coverage:
-            thin.append(words.too_few_ratings(p + 1, share, rule.minimum_coverage))
-    return thin
+def coverage(data: TrialData) -> Floats:
+    """(P,) share of the analysis days of each period that were rated; 0 where it has none."""
+    days = np.bincount(data.day_period, data.in_analysis, data.periods)
+    rated = np.bincount(data.day_period, data.observed, data.periods)
+    return np.asarray(rated / np.maximum(days, 1.0))
 
 
 def _short_periods(data: TrialData, specification: Specification) -> list[Phrase]:

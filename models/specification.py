@@ -189,8 +189,9 @@ class DecisionRule:
         comparator: label of the reference arm, if there is one.
         comparator_probability: chance of beating the comparator by the margin that "best" needs.
         veto_probability: chance of exceeding its severe limit that vetoes an arm.
-        minimum_periods: periods each arm needs.
-        minimum_coverage: share of the analysis days of each period that must be rated.
+        minimum_periods: periods each arm needs that count.
+        minimum_coverage: share of its analysis days that must be rated for a period to count,
+            and of all analysis days.
     """
 
     best: float = 0.96

@@ -175,8 +175,8 @@ def no_data_on_arm(arm: str) -> Phrase:
 def too_few_periods(arm: str, periods: int, needed: int) -> Phrase:
     """An arm cannot be told from its weeks."""
     return Phrase(
-        "%(arm)s was given in %(periods)s period(s); at least %(needed)s are needed to tell it "
-        "from the weeks it was given in.",
+        "%(arm)s has %(periods)s period(s) with enough ratings; at least %(needed)s are needed "
+        "to tell it from the weeks it was given in.",
         {"arm": arm, "periods": str(periods), "needed": str(needed)},
     )
 
@@ -191,6 +191,14 @@ def too_few_ratings(period: int, share: float, needed: float) -> Phrase:
             "share": str(round(100 * share)),
             "needed": str(round(100 * needed)),
         },
+    )
+
+
+def too_few_ratings_overall(share: float, needed: float) -> Phrase:
+    """The whole diary has too many missing days."""
+    return Phrase(
+        "Only %(share)s %% of all days were rated; at least %(needed)s %% are needed.",
+        {"share": str(round(100 * share)), "needed": str(round(100 * needed))},
     )
 
 
