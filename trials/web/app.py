@@ -27,7 +27,7 @@ from trials.keys import Vault, open_vault
 from trials.logs import configure_logging
 from trials.settings import Settings, read_settings
 from trials.store.database import prepare_sqlite
-from trials.web import access, account, administrator, entrance
+from trials.web import access, account, administrator, entrance, patient
 from trials.web.edge import absolute_url, answer_trial_error, current_reader, error_page
 from trials.web.extensions import babel, csrf, db
 from trials.web.headers import init_headers
@@ -38,6 +38,7 @@ PAGES: tuple[ModuleType, ...] = (
     entrance,
     account,
     administrator,
+    patient,
 )
 """The modules with pages: each has a blueprint ``bp`` and may have a ``MENU``."""
 

@@ -1,0 +1,81 @@
+"""What a patient does that the clinic must hear of: one message to the trial's clinician.
+
+A message names the patient by code only and never says why: mail is no safe place for it.
+"""
+
+from datetime import date, datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from trials.domain.blinding import Role
+from trials.domain.calendar import local_day, zone_of
+from trials.services.actor import Actor, record, require_role
+from trials.services.language import write_letter
+from trials.services.messages import queue_message
+from trials.store.account import AccountRow
+from trials.store.outbox import MessageRow
+from trials.store.trial import TrialRow
+
+
+def ask_for_call(
+    session: Session, actor: Actor, trial: TrialRow, *, address: str, now: datetime
+) -> bool:
+    """Ask the clinician to call the patient; return whether this is the day's first request.
+
+    Args:
+        session: the transaction.
+        actor: the patient.
+        trial: which.
+        address: where the clinician signs in.
+        now: UTC instant.
+    """
+    require_role(actor, Role.PATIENT)
+    occasion = _call_occasion(trial, local_day(now, zone_of(trial.timezone)))
+    is_new = _tell(session, trial, "call_asked", occasion, address, now)
+    if is_new:
+        record(session, actor, "ask_for_call", f"trial:{trial.public_id}", now, trial=trial)
+    return is_new
+
+
+def asked_for_call(session: Session, trial: TrialRow, now: datetime) -> bool:
+    """Return whether the patient asked for a call today."""
+    occasion = _call_occasion(trial, local_day(now, zone_of(trial.timezone)))
+    query = select(MessageRow.id).where(MessageRow.occasion == occasion)
+    return session.scalar(query) is not None
+
+
+def tell_of_pause(session: Session, trial: TrialRow, *, address: str, now: datetime) -> None:
+    """Tell the clinician that the patient paused the trial."""
+    occasion = f"patient-paused:{trial.public_id}:{trial.revision}"
+    _tell(session, trial, "patient_paused", occasion, address, now)
+
+
+def tell_of_stop(session: Session, trial: TrialRow, *, address: str, now: datetime) -> None:
+    """Tell the clinician that the patient ended the trial."""
+    _tell(session, trial, "patient_stopped", f"patient-stopped:{trial.public_id}", address, now)
+
+
+def _tell(
+    session: Session, trial: TrialRow, template: str, occasion: str, address: str, now: datetime
+) -> bool:
+    clinician = session.get_one(AccountRow, trial.clinician_id)
+    letter = write_letter(
+        template,
+        clinician.locale or trial.site.locale,
+        code=trial.patient.code,
+        address=address,
+    )
+    return queue_message(
+        session,
+        occasion=occasion,
+        trial=trial,
+        recipient=clinician.email,
+        subject=letter.subject,
+        body=letter.body,
+        due_at=now,
+    )
+
+
+def _call_occasion(trial: TrialRow, day: date) -> str:
+    return f"call-asked:{trial.public_id}:{day.isoformat()}"
