@@ -39,8 +39,16 @@ from trials.services.summary import Summary, opened, summary_of
 from trials.services.trials import move
 from trials.store.base import Json
 from trials.store.diary import days_of_trial, latest_entries
-from trials.store.fit import FitRow, ReleaseRow, find_fit, latest_fit, release_of, same_fit
-from trials.store.trial import TrialRow, frozen_protocol
+from trials.store.fit import (
+    FitRow,
+    ReleaseRow,
+    find_fit,
+    fit_not_begun,
+    latest_fit,
+    release_of,
+    same_fit,
+)
+from trials.store.trial import TrialRow, frozen_protocol, lock_trial
 
 SEALED_SUMMARY = "fit summary"
 FIT_DRAWS = 4000
@@ -191,6 +199,8 @@ def request_fit(
 ) -> FitRow:
     """Ask for an analysis by writing a row; the same data are never analysed twice.
 
+    One that waits and has not begun is returned too: it takes the newest data when it begins.
+
     Args:
         session: the transaction.
         vault: opens the masked sequence.
@@ -204,10 +214,13 @@ def request_fit(
     frozen = frozen_protocol(session, trial.id)
     if frozen is None or frozen.hash is None:
         raise StateError(_("This trial never started, so there is nothing to analyse."))
+    lock_trial(session, trial.id)
     data_hash = fingerprint(vault, assemble_data(session, vault, trial))
-    known = same_fit(session, trial.id, purpose, data_hash, frozen.hash)
+    known = same_fit(session, trial.id, purpose, data_hash, frozen.hash) or fit_not_begun(
+        session, trial.id, purpose
+    )
     if known is not None:
-        return known
+        return _with_both_engines(session, known, actor, now)
     fit = FitRow(
         trial_id=trial.id,
         purpose=purpose,
@@ -229,6 +242,54 @@ def request_fit(
         trial=trial,
         after={"purpose": purpose, "data": fit.data_hash, "protocol": fit.protocol_hash},
     )
+    return fit
+
+
+def retry_fit(
+    session: Session, actor: Actor, trial: TrialRow, *, fit: str, now: datetime
+) -> FitRow:
+    """Put an analysis that failed for good back into the queue; a second click changes nothing.
+
+    Raises:
+        NotFoundError: it is none of this trial's.
+        StateError: it has been done.
+    """
+    require_role(actor, Role.ANALYST)
+    row = get_fit(session, trial, fit)
+    if row.done_at is not None:
+        raise StateError(_("This analysis is done; there is nothing to try again."))
+    if row.failed_at is None:
+        return row
+    row.failed_at = row.claimed_by = row.leased_until = None
+    row.attempts = 0
+    row.due_at = now
+    session.flush()
+    record(session, actor, "retry_fit", f"fit:{row.public_id}", now, trial=trial)
+    return row
+
+
+def get_fit(session: Session, trial: TrialRow, public_id: str) -> FitRow:
+    """Return an analysis of this trial.
+
+    Raises:
+        NotFoundError: it is none of this trial's.
+    """
+    row = find_fit(session, public_id)
+    if row is None or row.trial_id != trial.id:
+        raise NotFoundError(_("There is no such analysis."))
+    return row
+
+
+def _with_both_engines(session: Session, fit: FitRow, actor: Actor, now: datetime) -> FitRow:
+    """Return the fit, asked for by a person from now on: what the clock asks for has one engine."""
+    if actor.role is None or fit.requested_by != SYSTEM.public_id or fit.purpose == "final":
+        return fit
+    fit.requested_by = actor.public_id
+    if fit.done_at is not None and fit.summary is not None and _provisional(fit.summary):
+        fit.done_at = fit.claimed_by = fit.leased_until = None
+        fit.attempts = 0
+        fit.due_at = now
+    session.flush()
     return fit
 
 
@@ -256,15 +317,24 @@ def finish_fit(
 ) -> None:
     """Keep the result; the final one takes the trial to "analysed".
 
-    The summary is split: what would tell arms apart is sealed.
+    The summary is split: what would tell arms apart is sealed. Another request for the very
+    data that this fit took when it began is answered by it.
     """
     trial = session.get_one(TrialRow, fit.trial_id)
+    data_hash = fingerprint(vault, task.data)
+    twin = same_fit(session, trial.id, fit.purpose, data_hash, fit.protocol_hash)
+    if twin is not None and twin.id != fit.id:
+        superfluous = fit if twin.done_at is not None else twin
+        session.delete(superfluous)
+        session.flush()
+        if superfluous is fit:
+            return
     summary = summary_of(analysis)
     fit.summary = summary.masked
     fit.sealed_summary = vault.seal(
         SEALED_SUMMARY, json.dumps(summary.sealed).encode(), context=fit.public_id
     )
-    fit.data_hash = fingerprint(vault, task.data)
+    fit.data_hash = data_hash
     fit.draws_file = task.draws_file
     fit.done_at = now
     session.flush()

@@ -18,6 +18,7 @@ from models import words
 from models.analysis import Analysis
 from models.burden import burden_draws
 from models.decision import Kind, Verdict, decide, expected_loss, probability_best, refuse
+from models.files.result import result_of
 from models.posterior import DIFFERENCES, Diagnostics, Floats, Posterior, summarize
 from models.specification import Arm, Specification
 from models.words import Phrase
@@ -36,6 +37,7 @@ SEALED_KEYS = (
     "whole_arms",
     "whole_contrasts",
     "whole_agreement",
+    "result",
 )
 """Half-lives, own burdens and comparator name the treatment. From a hash over them, or over the
 sequence, both can be guessed back, and with the seed the whole fit can be tried out."""
@@ -133,6 +135,7 @@ def summary_of(analysis: Analysis) -> Summary:
             else []
         ),
         "whole_agreement": _agreement(analysis),
+        "result": result_of(analysis),
     }
     return Summary(masked, sealed)
 
@@ -144,7 +147,7 @@ def opened(summary: Summary) -> Json:
     assert isinstance(provenance, dict)  # noqa: S101  # made by summary_of
     return {
         **masked,
-        **{key: sealed[key] for key in ("half_lives", "comparator", "specification")},
+        **{key: sealed[key] for key in ("half_lives", "comparator", "specification", "result")},
         "verdict": sealed["whole_verdict"],
         "arms": sealed["whole_arms"],
         "contrasts": sealed["whole_contrasts"],

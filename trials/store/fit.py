@@ -87,6 +87,28 @@ def same_fit(
     )
 
 
+def fit_not_begun(session: Session, trial_id: int, purpose: str) -> FitRow | None:
+    """Return the fit that waits for its first worker, if there is one."""
+    return session.scalar(
+        select(FitRow)
+        .where(
+            FitRow.trial_id == trial_id,
+            FitRow.purpose == purpose,
+            FitRow.attempts == 0,
+            FitRow.done_at.is_(None),
+            FitRow.failed_at.is_(None),
+        )
+        .order_by(FitRow.id)
+        .limit(1)
+    )
+
+
+def fits_of_trial(session: Session, trial_id: int) -> list[FitRow]:
+    """Return the fits of a trial, the newest request first."""
+    query = select(FitRow).where(FitRow.trial_id == trial_id).order_by(FitRow.id.desc())
+    return list(session.scalars(query))
+
+
 def release_of(session: Session, trial_id: int) -> ReleaseRow | None:
     """Return the release of a trial's result."""
     return session.scalar(select(ReleaseRow).where(ReleaseRow.trial_id == trial_id))

@@ -194,6 +194,11 @@ def find_trial(session: Session, public_id: str) -> TrialRow | None:
     return session.scalar(select(TrialRow).where(TrialRow.public_id == public_id))
 
 
+def lock_trial(session: Session, trial_id: int) -> None:
+    """Hold a trial until the transaction ends, so that requests about it come in turn."""
+    session.execute(select(TrialRow.id).where(TrialRow.id == trial_id).with_for_update())
+
+
 def trials_of_site(session: Session, site_id: int) -> list[TrialRow]:
     """Return the trials of a site, newest first."""
     query = (
@@ -234,6 +239,16 @@ def frozen_protocol(session: Session, trial_id: int) -> ProtocolRow | None:
         .limit(1)
     )
     return session.scalar(query)
+
+
+def protocols_of_trial(session: Session, trial_id: int) -> list[ProtocolRow]:
+    """Return every version of the protocol, newest first."""
+    query = (
+        select(ProtocolRow)
+        .where(ProtocolRow.trial_id == trial_id)
+        .order_by(ProtocolRow.version.desc())
+    )
+    return list(session.scalars(query))
 
 
 def consent_to(session: Session, protocol_id: int) -> ConsentRow | None:
