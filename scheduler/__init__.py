@@ -1,0 +1,1 @@
+"""The clock: asks what is due, and runs the fits."""

@@ -10,6 +10,8 @@ from datetime import datetime, timedelta
 from sqlalchemy import Text, or_, select, update
 from sqlalchemy.orm import Mapped, MappedAsDataclass, Session, mapped_column
 
+LONGEST_ERROR = 2000
+
 
 class LeaseMixin(MappedAsDataclass, kw_only=True):
     """The columns of due work."""
@@ -77,3 +79,80 @@ def extend_lease[Row: LeaseMixin](
         .returning(kind.id)
     ).scalar_one_or_none()
     return kept is not None
+
+
+def claim_several[Row: LeaseMixin](
+    session: Session, kind: type[Row], worker: str, now: datetime, lease: timedelta, most: int
+) -> list[Row]:
+    """Take up to ``most`` due rows at once, the longest due first; commit at once."""
+    due = (
+        select(kind.id)
+        .where(
+            kind.done_at.is_(None),
+            kind.failed_at.is_(None),
+            kind.due_at <= now,
+            or_(kind.leased_until.is_(None), kind.leased_until <= now),
+        )
+        .order_by(kind.due_at, kind.id)
+        .limit(most)
+        .with_for_update(skip_locked=True)
+        .cte("due")
+    )
+    taken = session.scalars(
+        update(kind)
+        .where(kind.id.in_(select(due.c.id)))
+        .values(claimed_by=worker, leased_until=now + lease, attempts=kind.attempts + 1)
+        .returning(kind.id),
+        execution_options={"synchronize_session": False},
+    ).all()
+    rows = session.scalars(
+        select(kind).where(kind.id.in_(taken)).execution_options(populate_existing=True)
+    )
+    return sorted(rows, key=lambda row: (row.due_at, row.id))
+
+
+def back_off(attempts: int) -> timedelta:
+    """Return how long to wait after this many attempts: 1, 2, 4 ... minutes, at most an hour."""
+    return min(timedelta(minutes=2 ** min(attempts - 1, 10)), timedelta(hours=1))
+
+
+def give_back[Row: LeaseMixin](
+    session: Session,
+    kind: type[Row],
+    row_id: int,
+    worker: str,
+    now: datetime,
+    *,
+    error: str,
+    most_attempts: int,
+) -> Row | None:
+    """Return a row whose work failed, to be tried again later or, in the end, by nobody.
+
+    Args:
+        session: the transaction.
+        kind: which rows.
+        row_id: the row.
+        worker: who had it; nothing happens if somebody else has it now.
+        now: UTC instant.
+        error: what went wrong, for the administrator.
+        most_attempts: after so many attempts the row has failed for good.
+
+    Returns:
+        The row, or None if it was not this worker's any more.
+    """
+    held = session.scalar(
+        select(kind)
+        .where(kind.id == row_id, kind.claimed_by == worker, kind.done_at.is_(None))
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+    if held is None:
+        return None
+    held.last_error = error[:LONGEST_ERROR]
+    held.claimed_by = held.leased_until = None
+    if held.attempts >= most_attempts:
+        held.failed_at = now
+    else:
+        held.due_at = now + back_off(held.attempts)
+    session.flush()
+    return held

@@ -1,11 +1,15 @@
 """Messages to be sent, each exactly once."""
 
+from collections.abc import Sequence
 from datetime import datetime
+from typing import TypedDict
 
-from sqlalchemy import ForeignKey, Index, Text, text
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy import ForeignKey, Index, Text, select, text, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from trials.store.base import Base, new_public_id
+from trials.store.diary import DiaryDayRow
 from trials.store.lease import LeaseMixin
 
 _WAITING = text("done_at IS NULL AND failed_at IS NULL")
@@ -45,3 +49,88 @@ class MessageRow(Base, LeaseMixin, kw_only=True):
     """When it was handed over; committed before, so that a crash in between is known of."""
     dropped: Mapped[str] = mapped_column(default="")
     """Why it was not sent after all: "too late" or "not needed"; "" if it was sent."""
+
+
+class NewMessage(TypedDict):
+    """What is said when a message is put into the outbox; the rest follows."""
+
+    occasion: str
+    trial_id: int | None
+    diary_day_id: int | None
+    recipient: str
+    subject: str
+    body: str
+    due_at: datetime
+    void_after: datetime | None
+    repeatable: bool
+
+
+def add_messages(session: Session, messages: Sequence[NewMessage]) -> int:
+    """Put messages into the outbox; return how many were about something new."""
+    if not messages:
+        return 0
+    values = [
+        {**m, "public_id": new_public_id(), "attempts": 0, "last_error": "", "dropped": ""}
+        for m in messages
+    ]
+    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
+    statement = dialect.insert(MessageRow).on_conflict_do_nothing(index_elements=["occasion"])
+    return len(session.scalars(statement.returning(MessageRow.id), values).all())
+
+
+def days_not_open(session: Session, day_ids: Sequence[int]) -> set[int]:
+    """Return which of these diary days nobody needs to be asked for any more."""
+    query = select(DiaryDayRow.id).where(DiaryDayRow.id.in_(day_ids), DiaryDayRow.state != "open")
+    return set(session.scalars(query))
+
+
+def drop_messages(session: Session, ids: Sequence[int], reason: str, now: datetime) -> None:
+    """Let these messages be, and keep why."""
+    if ids:
+        session.execute(
+            update(MessageRow).where(MessageRow.id.in_(ids)).values(done_at=now, dropped=reason),
+            execution_options={"synchronize_session": False},
+        )
+
+
+def mark_unknown(session: Session, ids: Sequence[int], error: str, now: datetime) -> None:
+    """Fail messages of which nobody knows whether they went out."""
+    if ids:
+        session.execute(
+            update(MessageRow)
+            .where(MessageRow.id.in_(ids))
+            .values(failed_at=now, last_error=error),
+            execution_options={"synchronize_session": False},
+        )
+
+
+def begin_handover(
+    session: Session, message_id: int, worker: str, now: datetime, until: datetime
+) -> bool:
+    """Write down that a message is being handed over; return False if it is not ours any more."""
+    ours = session.scalar(
+        update(MessageRow)
+        .where(
+            MessageRow.id == message_id,
+            MessageRow.claimed_by == worker,
+            MessageRow.leased_until > now,
+            MessageRow.done_at.is_(None),
+            MessageRow.failed_at.is_(None),
+        )
+        .values(sending_at=now, leased_until=until)
+        .returning(MessageRow.id),
+        execution_options={"synchronize_session": False},
+    )
+    return ours is not None
+
+
+def end_handover(session: Session, message_id: int, now: datetime) -> bool:
+    """Write down that a message went out, even where it was given up meanwhile."""
+    first = session.scalar(
+        update(MessageRow)
+        .where(MessageRow.id == message_id, MessageRow.done_at.is_(None))
+        .values(done_at=now, failed_at=None, last_error="")
+        .returning(MessageRow.id),
+        execution_options={"synchronize_session": False},
+    )
+    return first is not None

@@ -1,0 +1,236 @@
+"""What is due now, and the one service call that each due thing gets.
+
+Every step is its own short transaction; none is open while mail is sent or a model sampled.
+A step that fails in a way nobody foresaw puts its row off first and then raises: the tick
+ends with the whole story in the log, and the next one goes on with the other rows.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from types import TracebackType
+
+import structlog
+from sqlalchemy.orm import Session, sessionmaker
+
+from scheduler.workers import run_waiting_fits
+from trials.domain.errors import TrialError
+from trials.keys import Vault
+from trials.services import clockwork, messages
+from trials.services.transports import DeliveryError, Transport, transport_of
+from trials.settings import Settings
+from trials.store.clockwork import LookColumn, look_again
+from trials.store.lease import give_back
+from trials.store.outbox import MessageRow
+from trials.store.process import forget_processes, see_process
+from trials.store.trial import TrialRow
+
+MOST_ROUNDS = 400
+"""Batches of one kind in one tick; what is left then waits for the next."""
+PUT_OFF = timedelta(hours=1)
+FORGET_AFTER = timedelta(days=7)
+
+log = structlog.get_logger("scheduler")
+
+type Clock = Callable[[], datetime]
+type Sessions = sessionmaker[Session]
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """All that the jobs of one scheduler share.
+
+    Attributes:
+        name: of this scheduler, different from every other.
+        sessions: maker of transactions.
+        settings: of this installation.
+        vault: opens the masked sequence for the fits.
+        clock: tells the UTC instant.
+    """
+
+    name: str
+    sessions: Sessions
+    settings: Settings
+    vault: Vault
+    clock: Clock
+
+
+def run_due(
+    sessions: Sessions, settings: Settings, vault: Vault, now: datetime, *, fits: bool = True
+) -> None:
+    """Do everything that is due at this instant, here and now.
+
+    Args:
+        sessions: maker of transactions.
+        settings: of this installation.
+        vault: opens the masked sequence for the fits.
+        now: UTC instant.
+        fits: whether to run the waiting analyses too, in this process.
+    """
+    desk = Desk("foreground", sessions, settings, vault, clock=lambda: now)
+    keep_time(desk)
+    if fits:
+        run_waiting_fits(sessions, settings, vault, desk.name, desk.clock)
+    send_messages(desk, transport_of(settings))
+
+
+def keep_time(desk: Desk) -> None:
+    """Move everything on that moves with time."""
+    miss_days(desk)
+    open_days(desk)
+    remind_again(desk)
+    move_periods(desk)
+    complete_trials(desk)
+    request_fits(desk)
+
+
+def miss_days(desk: Desk) -> None:
+    """Count the days as missing that are over."""
+    _in_batches(desk, "missed", partial(clockwork.miss_due_days, address=desk.settings.address))
+
+
+def open_days(desk: Desk) -> None:
+    """Open the days whose hour has come."""
+    _in_batches(desk, "opened", partial(clockwork.open_due_days, address=desk.settings.address))
+
+
+def remind_again(desk: Desk) -> None:
+    """Remind once more of what is about to close."""
+    _in_batches(desk, "reminded", partial(clockwork.remind_again, address=desk.settings.address))
+
+
+def move_periods(desk: Desk) -> None:
+    """Begin and end periods."""
+    _in_batches(desk, "looked_at", clockwork.move_periods)
+
+
+def complete_trials(desk: Desk) -> None:
+    """Complete the trials whose diary is complete."""
+    _in_batches(desk, "new_trials", clockwork.look_at_new_trials)
+    now = desk.clock()
+    with desk.sessions.begin() as session:
+        due = clockwork.trials_to_complete(session, now)
+    complete = partial(clockwork.complete_due_trial, address=desk.settings.address)
+    for trial_id in due:
+        _look_at_one(desk, TrialRow.completes_at, trial_id, complete, now)
+
+
+def request_fits(desk: Desk) -> None:
+    """Ask for the analyses that are due."""
+    now = desk.clock()
+    with desk.sessions.begin() as session:
+        due = clockwork.trials_to_fit(session, now)
+    for trial_id in due:
+        _look_at_one(desk, TrialRow.fits_at, trial_id, clockwork.request_due_fit, now)
+
+
+def send_messages(desk: Desk, transport: Transport) -> int:
+    """Send what is due in the outbox; return how many messages went out."""
+    sent = 0
+    for _round in range(MOST_ROUNDS):
+        with desk.sessions.begin() as session:
+            claim = messages.claim_messages(session, desk.name, desk.clock())
+        if not claim.taken:
+            break
+        for message in claim.messages:
+            put_off = partial(_put_off_message, desk, message)
+            with OnFailure(put_off):
+                sent += _send_one(desk, transport, message)
+    if sent:
+        log.info("sent", messages=sent)
+    return sent
+
+
+def heartbeat(desk: Desk) -> None:
+    """Write down that this scheduler is alive."""
+    now = desk.clock()
+    with desk.sessions.begin() as session:
+        see_process(session, desk.name, "scheduler", now)
+        forget_processes(session, now - FORGET_AFTER)
+
+
+class OnFailure:
+    """Calls back with the error that leaves its block, which goes on its way afterwards."""
+
+    def __init__(self, call: Callable[[BaseException], None]) -> None:
+        self._call = call
+
+    def __enter__(self) -> None:
+        """Begin the block."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """End the block; an error is told and not swallowed."""
+        if error is not None:
+            self._call(error)
+
+
+def _send_one(desk: Desk, transport: Transport, message: messages.ClaimedMessage) -> bool:
+    """Send one claimed message; no transaction is open while it is on its way."""
+
+    def before_handover() -> bool:
+        with desk.sessions.begin() as session:
+            return messages.may_hand_over(session, message, desk.name, desk.clock())
+
+    try:
+        sent = transport.send(message.mail, before_handover)
+    except DeliveryError as error:
+        with desk.sessions.begin() as session:
+            messages.mark_failed(session, message, desk.name, error, desk.clock())
+        log.warning("not_sent", message=message.mail.public_id, error=str(error))
+        return False
+    if sent:
+        with desk.sessions.begin() as session:
+            messages.mark_sent(session, message, desk.clock())
+    return sent
+
+
+def _put_off_message(desk: Desk, message: messages.ClaimedMessage, error: BaseException) -> None:
+    with desk.sessions.begin() as session:
+        give_back(
+            session,
+            MessageRow,
+            message.id,
+            desk.name,
+            desk.clock(),
+            error=repr(error),
+            most_attempts=messages.MOST_ATTEMPTS,
+        )
+
+
+def _in_batches(desk: Desk, what: str, step: Callable[[Session, datetime], int]) -> None:
+    """Repeat a step, each time in a transaction of its own, until nothing is due any more."""
+    done = 0
+    for _round in range(MOST_ROUNDS):
+        with desk.sessions.begin() as session:
+            count = step(session, desk.clock())
+        done += count
+        if count == 0:
+            break
+    if done:
+        log.info(what, rows=done)
+
+
+def _look_at_one(
+    desk: Desk,
+    column: LookColumn,
+    trial_id: int,
+    step: Callable[[Session, Vault, int, datetime], bool],
+    now: datetime,
+) -> None:
+    """Take a step with one trial; one that cannot be taken is put off and told."""
+
+    def put_off(_error: BaseException) -> None:
+        with desk.sessions.begin() as session:
+            look_again(session, column, {trial_id: now + PUT_OFF})
+
+    try:
+        with OnFailure(put_off), desk.sessions.begin() as session:
+            step(session, desk.vault, trial_id, now)
+    except TrialError as error:
+        log.warning("put_off", step=column.key, trial=trial_id, error=str(error))
