@@ -1,9 +1,12 @@
-"""The gallery application for the tests of the look."""
+"""The gallery for the tests of the look, and the application for the tests of the pages."""
 
 import pytest
 from flask import Flask
 
+from tests.plugins.web import app, visitor
 from tests.web.gallery.app import create_gallery
+
+__all__ = ["app", "gallery", "visitor"]
 
 
 @pytest.fixture(scope="module")

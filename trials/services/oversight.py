@@ -169,7 +169,7 @@ def _records_seen_by(actor: Actor) -> ColumnElement[bool]:
 def _names_of(session: Session, rows: Sequence[AuditRow]) -> Mapping[str, str]:
     actors = {row.actor for row in rows}
     query = select(AccountRow.public_id, AccountRow.name).where(AccountRow.public_id.in_(actors))
-    return dict(session.execute(query).tuples())
+    return dict(iter(session.execute(query)))
 
 
 def _without_content(row: AuditRow, names: Mapping[str, str]) -> TrailRecord:

@@ -127,12 +127,15 @@ def _flask_config(settings: Settings, keys: Vault) -> dict[str, object]:
 
 
 def _engine(settings: Settings) -> dict[str, object]:
+    """Return how to open the database, by the rules of ``trials.store.database.open_engine``."""
     url = make_url(settings.database)
-    if url.get_backend_name() == "sqlite" and url.database and url.database != ":memory:":
+    if url.get_backend_name() != "sqlite":
+        return {"url": url, "pool_pre_ping": True, "pool_size": 2 * settings.web_threads}
+    if url.database and url.database != ":memory:":
         path = Path(url.database).resolve()  # relative to where we are, not to Flask's folder
         path.parent.mkdir(parents=True, exist_ok=True)
-        return {"url": url.set(database=str(path))}
-    return {"url": url, "pool_pre_ping": True, "pool_size": 2 * settings.web_threads}
+        url = url.set(database=str(path))
+    return {"url": url}
 
 
 def _trusted_hosts(settings: Settings) -> list[str] | None:

@@ -812,16 +812,23 @@ def rank_chart(chains: Sequence[Sequence[float]], bins: int = 20) -> RankChart:
             heights = np.bincount(ranks[start : start + length] * bins // total, minlength=bins)
             counts.append(tuple(int(h) for h in heights))
             start += length
-    expected = total / len(sizes) / bins if sizes else 0.0
+    return rank_histograms(counts)
+
+
+def rank_histograms(counts: Sequence[Sequence[int]]) -> RankChart:
+    """Lay out rank plots from the counts of each chain's ranks by bin."""
+    counts = [tuple(chain) for chain in counts if chain]
+    bins = sum(len(chain) for chain in counts)
+    expected = sum(sum(chain) for chain in counts) / bins if bins else 0.0
     return RankChart(
         plots=tuple(_rank_plot(size, width, counts, expected) for size, width in _WIDTHS),
-        rows=tuple(RankRow(i + 1, c) for i, c in enumerate(counts)),
+        rows=tuple(RankRow(i + 1, tuple(c)) for i, c in enumerate(counts)),
         expected=expected,
     )
 
 
 def _rank_plot(
-    size: str, width: float, counts: Sequence[tuple[int, ...]], expected: float
+    size: str, width: float, counts: Sequence[Sequence[int]], expected: float
 ) -> RankPlot:
     columns = 4 if size == WIDE else 2
     gap, panel_height, title = 16.0, 84.0, 26.0

@@ -216,7 +216,7 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far the trial is, and how many days were reported."""
+    """How far the trial is, and how many of the days that are settled were reported."""
 
     day: int
     total: int
@@ -246,7 +246,6 @@ class TodayPage:
         last_day: of the trial.
         progress: None before the start.
         waiting: guesses to be asked.
-        may_see_result: whether the result is there.
         decided: whether a decision was signed.
         zone: place whose clock counts.
         others: other trials.
@@ -347,7 +346,7 @@ def _open_day(choice: Choice, day: diary.DayToAnswer, at: datetime, zone: ZoneIn
         name=day_name(day.day),
         near=near_day(day.day, local_day(at, zone)),
         href=choice.address("show_diary", day=day.day.isoformat()),
-        until=closing(day.until, at, zone),
+        until=closing(day.next_limit, at, zone),
         late=day.late,
         answered=day.answered,
     )
@@ -359,7 +358,8 @@ def _progress(
     if not now_open.day_number:
         return None
     done = diary.adherence(session, trial, at)
-    return Progress(now_open.day_number, now_open.total_days, done.answered, done.due)
+    settled = done.answered + done.missed
+    return Progress(now_open.day_number, now_open.total_days, done.answered, settled)
 
 
 def _waiting(choice: Choice, period: PeriodRow) -> Waiting:
@@ -404,8 +404,8 @@ class _Takes:
 
 
 def grouped(kit: str) -> str:
-    """Return a box number as it is printed on the box: "48 213 5"."""
-    return f"{kit[:2]} {kit[2:5]} {kit[5:]}".strip()
+    """Return a box number as it is printed on the box, in groups that stay on one line."""
+    return "\N{NO-BREAK SPACE}".join(part for part in (kit[:2], kit[2:5], kit[5:]) if part)
 
 
 # ---- the diary -----------------------------------------------------------------------------
@@ -586,7 +586,7 @@ def _diary_page(
         near=near_day(is_open.day, today),
         is_today=is_open.day == today,
         late=is_open.late,
-        until=closing(is_open.until, at, zone),
+        until=closing(is_open.next_limit, at, zone),
         replaces=is_open.answered,
         questionnaire=diary.questionnaire_of(session, choice.trial),
         key=key,
@@ -703,7 +703,7 @@ def _thanks_page(
         answers=in_words(questionnaire, entry.answers),
         note=entry.note,
         again=choice.address("show_diary", day=day.isoformat()) if same else "",
-        until=closing(same.until, at, zone) if same else "",
+        until=closing(same.next_limit, at, zone) if same else "",
         to_answer=tuple(
             _open_day(choice, d, at, zone) for d in now_open.open_days if not d.answered
         ),
@@ -816,7 +816,7 @@ class EntriesPage:
         title: of the trial; "" if there is none.
         periods: newest first.
         reported: days with a report.
-        due: days that were expected.
+        due: days that were reported or are too late.
         pain: own line, or None while the trial is blinded (blinding rule B-24).
         others: other trials.
     """
@@ -874,7 +874,7 @@ def _entries_page(session: Session, choice: Choice, at: datetime) -> EntriesPage
             for number in numbers
         ),
         reported=done.answered,
-        due=done.due,
+        due=done.answered + done.missed,
         pain=plain_result.pain_line(rows, kept, treatments) if treatments else None,
         others=choice.others,
     )

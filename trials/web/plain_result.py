@@ -4,7 +4,7 @@ The same figures as on the clinician's page (``trials.web.verdict``), said in pl
 answer first, then how many of a hundred, then how big, then what would change it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from statistics import fmean
@@ -31,7 +31,7 @@ from trials.store.trial import (
 )
 from trials.web import charts
 from trials.web.local_words import day_name, days_between, short_day
-from trials.web.phrases import number_text
+from trials.web.phrases import chance_text, number_text
 from trials.web.verdict import ResultFigures, read_result
 
 MOST_OF_HUNDRED = 0.99
@@ -153,7 +153,7 @@ def result_page(session: Session, keys: Vault, actor: Actor, trial: TrialRow) ->
         reasons=figures.verdict.reasons if figures.verdict.kind == Kind.REFUSED else (),
         icons=icons,
         icons_title=title,
-        differences=_differences(figures),
+        differences=_differences(figures, released.summary, released.treatments or {}),
         means=_own_means(protocol, rows, kept, by_period),
         changes=_changes(figures),
         periods=periods,
@@ -183,6 +183,7 @@ def pain_line(
         names: treatment of each period; for a reader who may know them.
     """
     spans = []
+    short = _short_names(names.values())
     for number in sorted({r.period for r in rows}):
         own = [(n, r.day) for n, r in enumerate(rows, start=1) if r.period == number]
         label = names.get(number, "") if number else _("Before")
@@ -193,7 +194,7 @@ def pain_line(
                 first_day=first,
                 last_day=last,
                 label=str(label),
-                short=str(number or ""),
+                short=short.get(names.get(number, ""), str(number or "")),
                 dates=days_between(first_day, last_day),
             )
         )
@@ -202,6 +203,12 @@ def pain_line(
         spans=spans,
         labels=[short_day(r.day) for r in rows],
     )
+
+
+def _short_names(names: Iterable[str]) -> dict[str, str]:
+    """Return three letters for each name, for a narrow place; nothing where two begin alike."""
+    short = {name: name[:3] for name in names}
+    return short if len(set(short.values())) == len(short) else {}
 
 
 def _waiting_for(state: State) -> str:
@@ -248,7 +255,7 @@ def _meaning(figures: ResultFigures) -> tuple[str, ...]:
         case Kind.REFUSED:
             return (
                 _("This is an honest answer, and you did nothing wrong."),
-                _("We would rather say nothing than say something wrong. This is why:"),
+                _("We would rather say nothing than say something wrong."),
             )
 
 
@@ -307,12 +314,15 @@ def _never_certain(groups: list[tuple[str, float]]) -> list[tuple[str, float]]:
     return [(first, MOST_OF_HUNDRED), (second, 1.0 - MOST_OF_HUNDRED - left), *tail]
 
 
-def _differences(figures: ResultFigures) -> tuple[str, ...]:
-    """Return how far the leader was ahead of each other treatment."""
+def _differences(
+    figures: ResultFigures, summary: Mapping[str, object], names: Mapping[str, str]
+) -> tuple[str, ...]:
+    """Return how far the leader was ahead of each other treatment, a sentence or two each."""
     if not figures.burden:
         return ()
     leader = figures.burden[0].name
     what = _("pain and side effects together") if figures.weighted else _("pain")
+    better = _chances_of_less(summary, names)
     found = []
     for item in (c for c in figures.comparisons if c.first == leader):
         size = _(
@@ -322,27 +332,39 @@ def _differences(figures: ResultFigures) -> tuple[str, ...]:
             points=number_text(-item.mean),
             what=what,
         )
-        certain = item.high < 0
         reach = (
             _(
                 "It may be as little as %(least)s or as much as %(most)s.",
                 least=number_text(-item.high),
                 most=number_text(-item.low),
             )
-            if certain
+            if item.high < 0
             else _(
-                "It may be as much as %(most)s points less, or %(worse)s points more.",
+                "In truth it may be anything from %(most)s points less to %(worse)s points more.",
                 most=number_text(-item.low),
                 worse=number_text(item.high),
             )
         )
         chance = _(
-            "The chance that %(first)s is better at all is %(chance)s.",
+            "The chance that %(first)s is better for you at all is %(chance)s.",
             first=item.first,
-            chance=item.better,
+            chance=chance_text(better[item.first, item.second]),
         )
         found.append(f"{size} {reach} {chance}")
     return tuple(found)
+
+
+def _chances_of_less(
+    summary: Mapping[str, object], names: Mapping[str, str]
+) -> dict[tuple[str, str], float]:
+    """Return the chance that one treatment's burden is below another's, by their names."""
+    contrasts = summary["contrasts"]
+    found: dict[tuple[str, str], float] = {}
+    for item in contrasts if isinstance(contrasts, list) else ():
+        first, second = names.get(item["a"], item["a"]), names.get(item["b"], item["b"])
+        below = next(float(p) for size, p in item["p_below"].items() if float(size) == 0)
+        found |= {(first, second): below, (second, first): 1.0 - below}
+    return found
 
 
 def _changes(figures: ResultFigures) -> tuple[str, ...]:
@@ -357,9 +379,11 @@ def _changes(figures: ResultFigures) -> tuple[str, ...]:
         agreed = _(
             "You said: 1 point of side effects counts as much as %(w)s points of pain.", w=weight
         )
-        same = _("With pain alone, %(name)s would be ahead too.", name=leader)
-        other = _("With pain alone, %(name)s would be ahead.", name=by_pain)
-        found.append(f"{agreed} {same if by_pain == leader else other}")
+        if by_pain != leader:
+            agreed += " " + _("With pain alone, %(name)s would be ahead.", name=by_pain)
+        elif figures.verdict.kind == Kind.BEST:
+            agreed += " " + _("With pain alone, %(name)s would be ahead too.", name=leader)
+        found.append(agreed)
     found.append(str(_("Another dose, a new medicine, or a change in your illness.")))
     if figures.verdict.kind == Kind.UNDETERMINED:
         found.append(str(_("More days: a second trial may settle it.")))

@@ -94,14 +94,21 @@ def _known_device(request: Request, vault: Vault) -> DeviceRow | None:
 
 def remember_device(response: Response, vault: Vault, entry: Entry) -> None:
     """Give the browser the cookie by which the device is known from now on."""
+    name, value = device_cookie(vault, entry)
     response.set_cookie(
-        device_cookie_name(),
-        _signer(vault).sign(f"{entry.device_id}.{entry.secret}").decode(),
+        name,
+        value,
         max_age=DEVICE_COOKIE_LIFE,
         secure=_secure(),
         httponly=True,
         samesite="Lax",
     )
+
+
+def device_cookie(vault: Vault, entry: Entry) -> tuple[str, str]:
+    """Return name and signed value of the cookie."""
+    value = _signer(vault).sign(f"{entry.device_id}.{entry.secret}").decode()
+    return device_cookie_name(), value
 
 
 def forget_device(response: Response) -> None:

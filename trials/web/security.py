@@ -72,7 +72,6 @@ def security_config(keys: Vault) -> dict[str, object]:
         "SECURITY_RESET_SALT": keys.derive("password link").hex(),
         "SECURITY_EMAIL_HTML": False,
         "SECURITY_LOGOUT_METHODS": ["POST"],
-        "SECURITY_LOGOUT_CSRF": True,
         "SECURITY_API_ENABLED_METHODS": ["session"],
         "SECURITY_STATIC_FOLDER": None,
         "SECURITY_POST_LOGIN_VIEW": "/start",

@@ -1,0 +1,597 @@
+"""The set-up form as text, and the protocol it stands for.
+
+What is typed stays text until it makes a protocol, so that nothing is lost by a mistake; a
+mistake becomes a sentence beside its field. Lengths and the diary's list come from the catalogue
+where the clinician leaves them to it.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import time
+
+from flask_babel import gettext as _
+from werkzeug.datastructures import MultiDict
+
+from trials.domain.blinding import Blinding
+from trials.domain.calendar import DiaryWindow
+from trials.domain.catalogue import (
+    NEEDS_REASON,
+    Blindable,
+    Kind,
+    ProposedDays,
+    Suitability,
+    propose_days,
+    union_of_side_effects,
+)
+from trials.domain.design import (
+    MOST_ARMS,
+    AnalysisSet,
+    DecisionRule,
+    Design,
+    Outcome,
+    Scheme,
+    arm_labels,
+)
+from trials.domain.diary import FieldErrors, Questionnaire, SideEffect
+from trials.domain.errors import TrialError
+from trials.domain.protocol import Candidate, Protocol
+from trials.services import trials
+from trials.services.catalogue import catalogue, side_effect_terms
+from trials.web.edge import sentence_of
+
+NOTHING = "\N{EN DASH}"
+
+OWN = "own"
+"""The choice of a slot for a treatment that is not in the catalogue."""
+
+BOTHER = 4
+"""How much side effects bother on the day the weighing question imagines, 0-10."""
+
+WEIGHING = (0, 1, 2, 3, 4, 6, 8)
+"""Points of pain that would make up for such a day, as the answers offered."""
+
+LONGEST_NAME = 120
+DEFAULTS: Mapping[str, str] = {
+    "blinding": Blinding.BLINDED.value,
+    "blocks": "2",
+    "run_in_days": "0",
+    "scheme": Scheme.BALANCED.value,
+    "outcome": Outcome.NET_BURDEN.value,
+    "analysis_set": AnalysisSet.AS_ASSIGNED.value,
+    "best": "0.96",
+    "equal_margin": "0.5",
+    "equal_probability": "0.8",
+    "largest_expected_loss": "0.25",
+    "superiority_probability": "0.5",
+    "asks": "sleep,interference",
+    "list": "union",
+    "opens": "17:00",
+    "closes": "03:00",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One candidate as typed.
+
+    Attributes:
+        treatment: catalogue id, ``OWN``, or "" for an empty slot.
+        name: of an own treatment.
+        dose: as the pharmacist dispenses it.
+        half_life: effect half-life in days, of an own treatment or against the catalogue.
+        burden: effort or cost in points of pain a day.
+    """
+
+    treatment: str = ""
+    name: str = ""
+    dose: str = ""
+    half_life: str = ""
+    burden: str = ""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was chosen and nothing typed."""
+        return not (self.treatment or self.name.strip() or self.dose.strip())
+
+
+@dataclass(frozen=True, slots=True)
+class Typed:
+    """Everything the form holds, as text.
+
+    Attributes:
+        values: single fields by name.
+        slots: always ``MOST_ARMS`` of them.
+        terms: side effects chosen by hand.
+    """
+
+    values: Mapping[str, str]
+    slots: tuple[Slot, ...]
+    terms: tuple[str, ...] = ()
+
+    def get(self, name: str) -> str:
+        """Return the text of a field, "" if there is none."""
+        return self.values.get(name, "").strip()
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What the typed form amounts to.
+
+    Attributes:
+        protocol: None while something is wrong.
+        errors: field -> sentence in the reader's language.
+        cautions: slot number -> what to consider, not an obstacle.
+        proposed: lengths the catalogue suggests for the chosen candidates.
+        terms: side effects of all chosen candidates together.
+    """
+
+    protocol: Protocol | None
+    errors: FieldErrors
+    cautions: Mapping[int, str]
+    proposed: ProposedDays
+    terms: tuple[SideEffect, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One field that a colleague changed in the meantime."""
+
+    label: str
+    yours: str
+    theirs: str
+
+
+# ---- typed text ----------------------------------------------------------------------------------
+
+
+def empty_form(patient: str) -> Typed:
+    """Return the form of a new trial, with the defaults and perhaps the patient filled in."""
+    slots = (Slot(),) * MOST_ARMS
+    return Typed({**DEFAULTS, "patient": patient}, slots)
+
+
+def typed_from(form: MultiDict[str, str]) -> Typed:
+    """Return what a submitted form holds."""
+    values = {name: value for name, value in form.items() if not name.startswith("slot-")}
+    values["asks"] = ",".join(form.getlist("asks"))
+    slots = tuple(
+        Slot(
+            treatment=form.get(f"slot-{n}-treatment", ""),
+            name=form.get(f"slot-{n}-name", "")[:LONGEST_NAME],
+            dose=form.get(f"slot-{n}-dose", "")[:LONGEST_NAME],
+            half_life=form.get(f"slot-{n}-half_life", ""),
+            burden=form.get(f"slot-{n}-burden", ""),
+        )
+        for n in range(1, MOST_ARMS + 1)
+    )
+    return Typed(values, slots, tuple(form.getlist("terms")))
+
+
+def typed_of(title: str, protocol: Protocol) -> Typed:
+    """Return the form that stands for a kept draft."""
+    design, rule, asked = protocol.design, protocol.decision, protocol.questionnaire
+    slots = [_slot_of(candidate) for candidate in protocol.candidates]
+    chosen = [catalogue()[c.treatment] for c in protocol.candidates if c.treatment in catalogue()]
+    own_list = asked.side_effects != union_of_side_effects(chosen, dict(side_effect_terms()))
+    reference = (
+        str(protocol.treatments.index(protocol.comparator) + 1) if protocol.comparator else ""
+    )
+    values = {
+        "title": title,
+        "question": protocol.question,
+        "blinding": protocol.blinding.value,
+        "reference": reference,
+        "blocks": str(design.blocks),
+        "period_days": str(design.period_days),
+        "washout_days": str(design.washout_days),
+        "run_in_days": str(design.run_in_days),
+        "scheme": design.scheme.value,
+        "fixed_sequence": "".join(design.fixed_sequence),
+        "outcome": protocol.outcome.value,
+        "weighing": _plain_number(protocol.bother_weight * BOTHER),
+        "best": _plain_number(rule.best),
+        "equal_margin": _plain_number(rule.equal_margin),
+        "equal_probability": _plain_number(rule.equal_probability),
+        "largest_expected_loss": _plain_number(rule.largest_expected_loss),
+        "superiority_probability": _plain_number(rule.superiority_probability),
+        "analysis_set": protocol.analysis_set.value,
+        "list": "own" if own_list else "union",
+        "asks": ",".join(
+            name
+            for name, wanted in (("sleep", asked.sleep), ("interference", asked.interference))
+            if wanted
+        ),
+        "rescue": asked.rescue,
+        "opens": protocol.window.opens.isoformat("minutes"),
+        "closes": protocol.window.closes.isoformat("minutes"),
+        "late_hours": "" if protocol.window.late_hours is None else str(protocol.window.late_hours),
+    }
+    empty = [Slot()] * (MOST_ARMS - len(slots))
+    return Typed(values, (*slots, *empty), tuple(item.key for item in asked.side_effects))
+
+
+def _slot_of(candidate: Candidate) -> Slot:
+    known = catalogue().get(candidate.treatment)
+    usual = known is not None and known.effect_half_life_days == candidate.effect_half_life_days
+    return Slot(
+        treatment=candidate.treatment if known else OWN,
+        name="" if known else candidate.name,
+        dose=candidate.dose,
+        half_life="" if usual else _plain_number(candidate.effect_half_life_days),
+        burden=_plain_number(candidate.burden) if candidate.burden else "",
+    )
+
+
+# ---- reading -------------------------------------------------------------------------------------
+
+
+def untouched() -> Reading:
+    """Return the reading of a form nobody has filled in yet: nothing to complain about."""
+    return Reading(None, {}, {}, propose_days(()), ())
+
+
+def read_form(typed: Typed) -> Reading:
+    """Return the protocol the form describes, or a sentence for each field that needs attention."""
+    errors: FieldErrors = {}
+    if not typed.get("title"):
+        errors["title"] = str(_("Give the trial a short title."))
+    if not typed.get("question"):
+        errors["question"] = str(_("Write down what the two of you want to know."))
+    blinding = _choice(Blinding, typed.get("blinding"), Blinding.BLINDED)
+    candidates = _read_candidates(typed, blinding, errors)
+    chosen = [catalogue()[c.treatment] for _n, c in candidates if c.treatment in catalogue()]
+    proposed = propose_days(chosen)
+    union = union_of_side_effects(chosen, dict(side_effect_terms()))
+    design = _read_design(typed, len(candidates), blinding, proposed, errors)
+    reference = _read_reference(typed, candidates, errors)
+    outcome = _choice(Outcome, typed.get("outcome"), Outcome.NET_BURDEN)
+    weight = _read_weight(typed, outcome, errors)
+    rule = _read_rule(typed, errors)
+    questionnaire = _read_questionnaire(typed, union, errors)
+    window = _read_window(typed, errors)
+    cautions = {n: text for n, c in candidates if (text := _caution(c, blinding))}
+    protocol = None
+    if not errors and design and rule and questionnaire and window:
+        try:
+            protocol = Protocol(
+                question=typed.get("question"),
+                candidates=tuple(candidate for _n, candidate in candidates),
+                design=design,
+                comparator=reference,
+                blinding=blinding,
+                outcome=outcome,
+                bother_weight=weight,
+                decision=rule,
+                analysis_set=_choice(
+                    AnalysisSet, typed.get("analysis_set"), AnalysisSet.AS_ASSIGNED
+                ),
+                questionnaire=questionnaire,
+                window=window,
+            )
+        except TrialError as problem:
+            errors["slot-1-treatment"] = sentence_of(problem)
+    return Reading(protocol, errors, cautions, proposed, union)
+
+
+def _read_candidates(
+    typed: Typed, blinding: Blinding, errors: FieldErrors
+) -> list[tuple[int, Candidate]]:
+    """Return the candidates with the numbers of their slots; each is checked by itself."""
+    found: list[tuple[int, Candidate]] = []
+    for number, slot in enumerate(typed.slots, start=1):
+        if slot.is_empty:
+            continue
+        place = f"slot-{number}-treatment"
+        candidate = _read_slot(number, slot, errors)
+        if candidate is None:
+            continue
+        if any(candidate.treatment == other.treatment for _n, other in found):
+            errors[place] = str(
+                _("%(name)s is chosen twice. Choose another one.", name=candidate.name)
+            )
+            continue
+        try:
+            trials.check_candidate(candidate, blinding)
+        except TrialError as problem:
+            errors[place] = sentence_of(problem)
+        found.append((number, candidate))
+    if len(found) < 2 and not any(name.startswith("slot-") for name in errors):
+        place = f"slot-{min(len(found) + 1, MOST_ARMS)}-treatment"
+        errors[place] = str(_("Choose at least two treatments to compare."))
+    return found
+
+
+def _read_slot(number: int, slot: Slot, errors: FieldErrors) -> Candidate | None:
+    known = catalogue().get(slot.treatment)
+    name = known.name if known else " ".join(slot.name.split())
+    if known is None and not name:
+        field_name = f"slot-{number}-{'name' if slot.treatment == OWN else 'treatment'}"
+        errors[field_name] = str(_("Choose a treatment, or type the name of your own."))
+        return None
+    dose = " ".join(slot.dose.split())
+    if known is not None and known.kind is Kind.DRUG and not dose:
+        errors[f"slot-{number}-dose"] = str(
+            _(
+                "Give the dose of %(name)s as the pharmacist dispenses it (usual: %(usual)s).",
+                name=name,
+                usual=known.usual_dose,
+            )
+        )
+    usual = known.effect_half_life_days if known else Candidate("own", name).effect_half_life_days
+    half_life = _decimal(f"slot-{number}-half_life", slot.half_life, usual, errors)
+    burden = _decimal(f"slot-{number}-burden", slot.burden, 0.0, errors)
+    if not 0.0 <= burden <= 10.0:
+        errors[f"slot-{number}-burden"] = str(_("Please give a number from 0 to 10."))
+        return None
+    try:
+        return Candidate(
+            treatment=known.id if known else own_id(name),
+            name=name,
+            dose=dose,
+            effect_half_life_days=half_life,
+            burden=burden,
+        )
+    except TrialError as problem:
+        errors[f"slot-{number}-half_life"] = sentence_of(problem)
+        return None
+
+
+def own_id(name: str) -> str:
+    """Return the key of a treatment the catalogue does not know; never one of its own."""
+    return f"{OWN}:{name.casefold()}"
+
+
+def _caution(candidate: Candidate, blinding: Blinding) -> str:
+    """Return what to consider before this candidate is chosen, "" for nothing."""
+    known = catalogue().get(candidate.treatment)
+    if known is None:
+        return ""
+    if known.suitability in NEEDS_REASON:
+        why = known.suitability_note or {
+            Suitability.LIMITED: _("of limited use as a repeated arm"),
+            Suitability.POOR: _("a poor choice for a repeated arm"),
+        }.get(known.suitability, "")
+        return str(_("Think twice: %(why)s.", why=why))
+    if blinding is Blinding.BLINDED and known.blindable is Blindable.PARTLY:
+        return str(
+            _("It can be hidden only in part: many patients notice it. Say so before the consent.")
+        )
+    return ""
+
+
+def _read_design(
+    typed: Typed, arms: int, blinding: Blinding, proposed: ProposedDays, errors: FieldErrors
+) -> Design | None:
+    numbers = {
+        "blocks": _whole("blocks", typed.get("blocks"), 2, errors),
+        "period_days": _whole("period_days", typed.get("period_days"), None, errors),
+        "washout_days": _whole("washout_days", typed.get("washout_days"), None, errors),
+        "run_in_days": _whole("run_in_days", typed.get("run_in_days"), 0, errors),
+    }
+    if any(name in errors for name in numbers) or arms < 2:
+        return None
+    scheme = _choice(Scheme, typed.get("scheme"), Scheme.BALANCED)
+    if scheme is Scheme.FIXED and blinding is Blinding.BLINDED:
+        errors["scheme"] = str(
+            _(
+                "A trial with a fixed order is known to all: make it open, or let the order be "
+                "drawn."
+            )
+        )
+        return None
+    washout = numbers["washout_days"]
+    if washout is None:
+        washout = proposed.washout_days
+    values = {
+        "blocks": numbers["blocks"] or 0,
+        "period_days": numbers["period_days"] or max(proposed.period_days, washout + 3),
+        "washout_days": washout,
+        "run_in_days": numbers["run_in_days"] or 0,
+    }
+    if numbers["period_days"] == 0:
+        values["period_days"] = 0
+    letters = tuple(letter for letter in typed.get("fixed_sequence").upper() if letter.isalpha())
+
+    def build(**changed: int) -> Design:
+        return Design(
+            arms=arm_labels(arms),
+            scheme=scheme,
+            fixed_sequence=letters if scheme is Scheme.FIXED else (),
+            **{**values, **changed},
+        )
+
+    try:
+        return build()
+    except TrialError as problem:
+        errors[_field_to_blame(build, scheme)] = sentence_of(problem)
+        return None
+
+
+def _field_to_blame(build: Callable[..., Design], scheme: Scheme) -> str:
+    """Return the field whose value, if harmless, would make the design possible."""
+    harmless = {"washout_days": 0, "period_days": 14, "run_in_days": 0, "blocks": 2}
+    for name, value in harmless.items():
+        try:
+            build(**{name: value})
+        except TrialError:
+            continue
+        return name
+    return "fixed_sequence" if scheme is Scheme.FIXED else "period_days"
+
+
+def _read_reference(
+    typed: Typed, candidates: Sequence[tuple[int, Candidate]], errors: FieldErrors
+) -> str:
+    wanted = typed.get("reference")
+    if not wanted:
+        return ""
+    for number, candidate in candidates:
+        if wanted == str(number):
+            return candidate.treatment
+    errors["reference"] = str(_("The reference must be one of the candidates above."))
+    return ""
+
+
+def _read_weight(typed: Typed, outcome: Outcome, errors: FieldErrors) -> float:
+    if outcome is Outcome.PAIN and not typed.get("weighing"):
+        return 0.0
+    if not typed.get("weighing"):
+        errors["weighing"] = str(_("Ask the patient and choose the answer."))
+        return 0.0
+    points = _decimal("weighing", typed.get("weighing"), 0.0, errors)
+    if not 0.0 <= points <= 5.0 * BOTHER:
+        errors["weighing"] = str(_("Choose one of the answers."))
+    return points / BOTHER
+
+
+def _read_rule(typed: Typed, errors: FieldErrors) -> DecisionRule | None:
+    usual = DecisionRule()
+    values = {
+        name: _decimal(name, typed.get(name), getattr(usual, name), errors)
+        for name in (
+            "best",
+            "equal_margin",
+            "equal_probability",
+            "largest_expected_loss",
+            "superiority_probability",
+        )
+    }
+    for name in ("largest_expected_loss",):
+        if name not in errors and not 0.0 < values[name] <= 5.0:
+            errors[name] = str(_("Please give a number above 0 and at most 5."))
+    for name in ("superiority_probability",):
+        if name not in errors and not 0.0 <= values[name] < 1.0:
+            errors[name] = str(_("Please give a probability from 0 to below 1."))
+    if any(name in errors for name in values):
+        return None
+    for name in ("best", "equal_margin", "equal_probability"):
+        try:
+            DecisionRule(**{name: values[name]})
+        except TrialError as problem:
+            errors[name] = sentence_of(problem)
+    if any(name in errors for name in values):
+        return None
+    return DecisionRule(**values)
+
+
+def _read_questionnaire(
+    typed: Typed, union: tuple[SideEffect, ...], errors: FieldErrors
+) -> Questionnaire | None:
+    terms = side_effect_terms()
+    own = typed.get("list") == "own"
+    listed = tuple(terms[key] for key in terms if key in typed.terms) if own else union
+    asks = typed.get("asks").split(",")
+    try:
+        return Questionnaire(
+            side_effects=listed,
+            sleep="sleep" in asks,
+            interference="interference" in asks,
+            rescue=typed.get("rescue")[:LONGEST_NAME],
+        )
+    except TrialError as problem:
+        errors["terms"] = sentence_of(problem)
+        return None
+
+
+def _read_window(typed: Typed, errors: FieldErrors) -> DiaryWindow | None:
+    opens = _time("opens", typed.get("opens"), errors)
+    closes = _time("closes", typed.get("closes"), errors)
+    late = _whole("late_hours", typed.get("late_hours"), None, errors)
+    if opens is None or closes is None or "late_hours" in errors:
+        return None
+    try:
+        return DiaryWindow(opens, closes, late)
+    except TrialError as problem:
+        errors["closes" if closes >= opens else "late_hours"] = sentence_of(problem)
+        return None
+
+
+def _whole(name: str, text: str, otherwise: int | None, errors: FieldErrors) -> int | None:
+    if not text:
+        return otherwise
+    if not text.isascii() or not text.isdigit() or len(text) > 4:
+        errors[name] = str(_("Please give a whole number."))
+        return otherwise
+    return int(text)
+
+
+def _decimal(name: str, text: str, otherwise: float, errors: FieldErrors) -> float:
+    """Return the number; a comma counts as a decimal point."""
+    text = text.strip().replace(",", ".")
+    if not text:
+        return otherwise
+    try:
+        number = float(text) if len(text) <= 8 else float("nan")
+    except ValueError:
+        number = float("nan")
+    if not abs(number) < 1000:  # neither "inf" nor "nan" is a number people mean
+        errors[name] = str(_("Please give a number, such as 0.5."))
+        return otherwise
+    return number
+
+
+def _time(name: str, text: str, errors: FieldErrors) -> time | None:
+    try:
+        return time.fromisoformat(text).replace(second=0, microsecond=0, tzinfo=None)
+    except ValueError:
+        errors[name] = str(_("Please give a time of day, such as 17:00."))
+        return None
+
+
+def _choice[E: (Blinding, Outcome, AnalysisSet, Scheme)](
+    kind: type[E], text: str, otherwise: E
+) -> E:
+    try:
+        return kind(text)
+    except ValueError:
+        return otherwise
+
+
+# ---- two forms side by side ----
+
+
+def differences(yours: Typed, theirs: Typed) -> Iterable[Difference]:
+    """Yield the fields that stand differently in the two forms."""
+    labels = _field_labels()
+    for name, label in labels.items():
+        mine, kept = yours.get(name), theirs.get(name)
+        if mine != kept:
+            yield Difference(str(label), mine or NOTHING, kept or NOTHING)
+    for number, (mine_slot, kept_slot) in enumerate(
+        zip(yours.slots, theirs.slots, strict=True), start=1
+    ):
+        mine, kept = _slot_text(mine_slot), _slot_text(kept_slot)
+        if mine != kept:
+            label = str(_("Candidate %(number)s", number=number))
+            yield Difference(label, mine or NOTHING, kept or NOTHING)
+
+
+def _slot_text(slot: Slot) -> str:
+    known = catalogue().get(slot.treatment)
+    name = known.name if known else slot.name
+    return " ".join(part for part in (name, slot.dose, slot.half_life, slot.burden) if part.strip())
+
+
+def _field_labels() -> dict[str, str]:
+    return {
+        "title": _("Short title"),
+        "question": _("Question"),
+        "blinding": _("Treatments hidden or open"),
+        "reference": _("Reference"),
+        "blocks": _("Blocks"),
+        "period_days": _("Days in a period"),
+        "washout_days": _("Washout days"),
+        "run_in_days": _("Run-in days"),
+        "scheme": _("Order"),
+        "outcome": _("Outcome"),
+        "weighing": _("Weight of side effects"),
+        "best": _("Probability to be called best"),
+        "equal_margin": _("Smallest difference that matters"),
+        "rescue": _("Rescue medicine"),
+        "opens": _("Diary opens"),
+        "closes": _("Diary closes"),
+    }
+
+
+def _plain_number(value: float) -> str:
+    return f"{value:.4f}".rstrip("0").rstrip(".")
