@@ -27,7 +27,19 @@ from trials.keys import Vault, open_vault
 from trials.logs import configure_logging
 from trials.settings import Settings, read_settings
 from trials.store.database import prepare_sqlite
-from trials.web import access, account, administrator, entrance, patient
+from trials.web import (
+    access,
+    account,
+    administrator,
+    clinician,
+    deeds,
+    entrance,
+    patient,
+    patients,
+    pharmacist,
+    result,
+    setup,
+)
 from trials.web.edge import absolute_url, answer_trial_error, current_reader, error_page
 from trials.web.extensions import babel, csrf, db
 from trials.web.headers import init_headers
@@ -39,6 +51,12 @@ PAGES: tuple[ModuleType, ...] = (
     account,
     administrator,
     patient,
+    clinician,
+    patients,
+    setup,
+    deeds,
+    result,
+    pharmacist,
 )
 """The modules with pages: each has a blueprint ``bp`` and may have a ``MENU``."""
 
