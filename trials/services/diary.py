@@ -37,12 +37,19 @@ class DayToAnswer:
         late: whether an answer now would be marked as late.
         answered: whether there is an entry already (answering again corrects it).
         until: UTC instant until which it can be answered, or corrected if answered.
+        closes_at: UTC instant from which an answer is late and cannot be corrected any more.
     """
 
     day: date
     late: bool
     answered: bool
     until: datetime
+    closes_at: datetime
+
+    @property
+    def next_limit(self) -> datetime:
+        """What to tell the patient: the end of "on time", or of "late" once that is over."""
+        return self.until if self.late else self.closes_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +162,7 @@ def open_day(session: Session, trial: TrialRow, day: date, now: datetime) -> Day
     previous = latest_entry(session, row.id)
     _check_open(row, previous, now)
     until = row.late_until if previous is None else row.closes_at
-    return DayToAnswer(day, now >= row.closes_at, previous is not None, until)
+    return DayToAnswer(day, now >= row.closes_at, previous is not None, until, row.closes_at)
 
 
 def record_entry(
@@ -258,7 +265,8 @@ def _days_to_answer(rows: list[DiaryDayRow], now: datetime) -> list[DayToAnswer]
         answered = row.state == "answered"
         until = row.closes_at if answered else row.late_until
         if row.state in {"planned", "open", "answered"} and row.opens_at <= now < until:
-            found.append(DayToAnswer(row.day, now >= row.closes_at, answered, until))
+            late = now >= row.closes_at
+            found.append(DayToAnswer(row.day, late, answered, until, row.closes_at))
     return found
 
 
