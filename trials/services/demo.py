@@ -92,6 +92,8 @@ class Story:
 
 
 OVER = 10_000
+DAYS_SINCE_THE_END = 4
+"""By then no entry can come any more, in any time zone."""
 STORIES = (
     Story(
         code="D-01",
@@ -254,7 +256,7 @@ def _tell(vault: Vault, clinician: Actor, story: Story, now: datetime) -> Iterat
     zone = zone_of(TIMEZONE)
     protocol = demo_protocol(story)
     total = protocol.design.total_days
-    begun = min(story.day_today, total + 1)
+    begun = min(story.day_today, total + DAYS_SINCE_THE_END)
     first_day = local_day(now, zone) - timedelta(days=max(begun - 1, 0))
     visit = instant(first_day - timedelta(days=3), time(10, 15), zone)
     trials: list[TrialRow] = []
