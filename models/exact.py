@@ -830,14 +830,40 @@ def _between(
 
 
 def _between_legendre(
-    probability: Floats, interval: Floats, index: NDArray[np.intp], inside: Floats
+    probability: Floats,
+    interval: Floats,
+    index: NDArray[np.intp],
+    inside: Floats,
+    *,
+    smooth: Floats | None = None,
 ) -> Floats:
-    """Continuous values on an interval from Gauss-Legendre nodes."""
-    _, w = leggauss(probability.size)
+    """Continuous values on an interval from Gauss-Legendre nodes.
+
+    Args:
+        probability: (N,) of the nodes.
+        interval: its two ends.
+        index: (n,) node of each draw.
+        inside: (n,) where inside its node's share a draw lies.
+        smooth: (N,) probabilities to interpolate between, where those of the nodes are
+            themselves estimates and too rough for a polynomial.
+    """
+    w = leggauss(probability.size)[1]
     places, matrix = _legendre_reader(probability.size)
-    density = _interpolated(matrix, probability / w)
+    density = _interpolated(matrix, (probability if smooth is None else smooth) / w)
     at = interval[0] + 0.5 * (interval[1] - interval[0]) * (1.0 + places)
     return _between(density, at, probability, index, inside)
+
+
+def _shifted(base: Floats, estimated: Floats, nodes: Floats) -> Floats:
+    """Return smooth probabilities near estimated ones: a base times a fitted parabola's exp."""
+    half = 0.5 * float(np.ptp(nodes))
+    x = (nodes - nodes.mean()) / half
+    known = estimated > 0
+    design = np.stack((np.ones_like(x), x, x**2), axis=1)
+    root = np.sqrt(np.where(known, estimated, 0.0))
+    target = np.log(np.where(known, estimated, 1.0) / np.where(known, base, 1.0))
+    factors = np.linalg.lstsq(design * root[:, None], target * root, rcond=None)[0]
+    return np.asarray(base * np.exp(np.clip(design @ factors, -30.0, 30.0)))
 
 
 def _between_hermite(probability: Floats, index: NDArray[np.intp], inside: Floats) -> Floats:
@@ -1052,13 +1078,22 @@ def _draw_from_cloud(
     parameters = _named_terms(values, specification)
     parameters["sd"] = np.exp(log_sd)
     of_phi = np.bincount(cloud.phi, by_point, surface.phi.shape[1])
+    base = _normalized(surface.log_weight)[0].sum(axis=(0, 3))
     parameters["autocorrelation"] = _between_legendre(
-        of_phi, surface.phi_range[0], cloud.phi[m], noise.inside[0]
+        of_phi,
+        surface.phi_range[0],
+        cloud.phi[m],
+        noise.inside[0],
+        smooth=_shifted(base.sum(axis=1), of_phi, surface.phi[0]),
     )
     if specification.period_effect:
         of_ratio = np.bincount(cloud.ratio, by_point, surface.ratio.shape[1])
         spread = _between_legendre(
-            of_ratio, surface.ratio_range[0], cloud.ratio[m], noise.inside[1]
+            of_ratio,
+            surface.ratio_range[0],
+            cloud.ratio[m],
+            noise.inside[1],
+            smooth=_shifted(base.sum(axis=0), of_ratio, surface.ratio[0]),
         )
         parameters["period_sd"] = spread * parameters["sd"]
     for k, label in enumerate(specification.labels):

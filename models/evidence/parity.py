@@ -129,13 +129,14 @@ def distance(posterior: Posterior, reference: Reference) -> Distance:
 def parity(chosen: Iterable[Reference], engines: Mapping[str, Fit]) -> Table:
     """Fit every reference's trial with every engine and compare.
 
-    A trial fitted by several reference programs is fitted once by each engine.
+    A trial fitted by several reference programs with the same priors is fitted once by each
+    engine.
     """
     rows, passed = [], True
     fitted: dict[tuple[str, str, str], Posterior] = {}
     for reference in chosen:
         for name, fit in engines.items():
-            key = (reference.case, reference.model, name)
+            key = (reference.data.data_hash, reference.specification.specification_hash, name)
             if key not in fitted:
                 fitted[key] = fit(reference.data, reference.specification)
             far = distance(fitted[key], reference)

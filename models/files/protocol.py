@@ -382,8 +382,8 @@ def _priors(reader: _Reader, value: object, scale: Scale) -> Priors:
     base = default_priors(scale)
     for name, item in given.items():
         path: Path_ = ("priors", name)
-        table = reader.table(item, path, _FAMILIES[name])
         before = len(reader.problems)
+        table = reader.table(item, path, _FAMILIES[name])
         prior = _prior(reader, name, table, path, base)
         if prior is not None:
             changes[name] = prior
