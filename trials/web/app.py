@@ -31,6 +31,7 @@ from trials.web import (
     access,
     account,
     administrator,
+    analyst,
     clinician,
     deeds,
     entrance,
@@ -57,6 +58,7 @@ PAGES: tuple[ModuleType, ...] = (
     deeds,
     result,
     pharmacist,
+    analyst,
 )
 """The modules with pages: each has a blueprint ``bp`` and may have a ``MENU``."""
 
