@@ -218,7 +218,7 @@ def record_entry(
         author=author.public_id,
         received_at=now,
         zone=trial.timezone,
-        minutes_late=max(0, int((now - row.closes_at).total_seconds() // 60)),
+        minutes_late=_minutes_late(row, now),
         idempotency_key=key,
     )
     session.add(entry)
@@ -298,6 +298,13 @@ def _check_open(row: DiaryDayRow, previous: DiaryEntryRow | None, now: datetime)
             ),
             day=row.day.isoformat(),
         )
+
+
+def _minutes_late(row: DiaryDayRow, now: datetime) -> int:
+    """Return 0 when on time; what comes after the closing is late by a minute at least."""
+    if now < row.closes_at:
+        return 0
+    return max(1, int((now - row.closes_at).total_seconds() // 60))
 
 
 def _digest(entry: DiaryEntryRow | None) -> dict[str, object] | None:
