@@ -24,6 +24,7 @@ type Number = float | int | None
 WIDE, NARROW = "wide", "narrow"
 _WIDTHS = ((WIDE, 600.0), (NARROW, 340.0))
 _DAY_STEPS = (1, 2, 7, 14, 28, 56, 84, 182, 364)
+_BOLD_CHARACTER = 10.0  # pixels of one character of a bold label, likewise
 _CHARACTER = 7.6  # pixels of one character of the charts' 14 px text, on the safe side
 _GRID_POINTS = 160
 
@@ -458,7 +459,7 @@ def _density_plot(
     row = 78.0 if size == WIDE else 70.0
     left = 44.0 if size == WIDE else 30.0
     longest = max((len(c.label) for c in curves), default=1)
-    left = min(width * 0.4, max(left, longest * _CHARACTER + 14.0))
+    left = min(width * 0.4, max(left, longest * _BOLD_CHARACTER + 14.0))
     height = 12.0 + row * max(1, len(curves)) + 46.0
     frame = Frame(width, height, left, width - 12.0, 12.0, height - 46.0)
     extent = [v for c in curves for v in (c.xs[0], c.xs[-1])]
@@ -568,10 +569,11 @@ def _forest_plot(
     rope: tuple[float, float] | None,
     zero: float,
 ) -> ForestPlot:
-    above = size == NARROW
-    row = 52.0 if above else 40.0
     longest = max((len(i.label) for i in intervals), default=0)
-    left = 12.0 if above else min(width * 0.4, longest * _CHARACTER + 24.0)
+    beside = longest * _BOLD_CHARACTER + 24.0
+    above = size == NARROW or beside > width * 0.4  # a label is never cut off
+    row = 52.0 if above else 40.0
+    left = 12.0 if above else beside
     height = 14.0 + row * max(1, len(intervals)) + 48.0
     frame = Frame(width, height, left, width - 12.0, 14.0, height - 48.0)
     extent = _finite(v for i in intervals for v in (i.q05, i.q95, i.mean))
