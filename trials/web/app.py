@@ -18,7 +18,7 @@ from flask_limiter.util import get_remote_address
 from flask_wtf.csrf import CSRFError
 from jinja2 import StrictUndefined
 from sqlalchemy.engine import make_url
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, SecurityError
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from trials.domain.blinding import Role
@@ -252,6 +252,8 @@ def _answer_csrf(_error: CSRFError) -> ResponseReturnValue:
 
 def _answer_http(error: HTTPException) -> ResponseReturnValue:
     if error.code is None or error.code < 400:
+        return error
+    if isinstance(error, SecurityError):  # a host that is not ours has no pages at all
         return error
     return error_page(error.code)
 

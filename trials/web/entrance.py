@@ -217,10 +217,10 @@ def leave() -> ResponseReturnValue:
 @public
 def demo_staff(account: str) -> ResponseReturnValue:
     """Enter as a member of staff, in a demonstration only."""
-    logout_user()
     person = db.session.scalar(select(AccountRow).where(AccountRow.public_id == account))
     if not accounts.is_demonstration(db.session) or person is None or not person.active:
         raise NotFoundError(_("There is no such page."))
+    logout_user()
     login_user(person, authn_via=["demo"])
     session[DEMO] = True
     db.session.commit()
