@@ -119,4 +119,4 @@ def _line(record: AuditRow, names: Mapping[str, str], *, unblinded: bool) -> Tra
 
 def _names(session: Session, actors: set[str]) -> dict[str, str]:
     query = select(AccountRow.public_id, AccountRow.name).where(AccountRow.public_id.in_(actors))
-    return dict(session.execute(query).tuples())
+    return dict(session.execute(query).tuples().all())

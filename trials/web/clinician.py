@@ -597,7 +597,7 @@ def _candidates(protocol: Protocol) -> tuple[tuple[str, str, str], ...]:
         (
             candidate.name,
             candidate.dose or NOTHING,
-            str(_("reference")) if candidate.treatment == protocol.comparator else "",
+            str(_("reference")) if candidate.treatment == protocol.comparator else NOTHING,
         )
         for candidate in protocol.candidates
     )
