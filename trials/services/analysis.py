@@ -178,6 +178,11 @@ def fingerprint(vault: Vault, data: TrialData) -> str:
     return hmac.new(vault.derive("data fingerprint"), data.data_hash.encode(), sha256).hexdigest()
 
 
+def is_current(session: Session, vault: Vault, trial: TrialRow, fit: FitRow) -> bool:
+    """Return whether the diary is still the one that was analysed."""
+    return fingerprint(vault, assemble_data(session, vault, trial)) == fit.data_hash
+
+
 def secret_seed(vault: Vault, *parts: str) -> int:
     """Return the seed of a fit: the same for the same parts, and not to be guessed from them.
 
@@ -425,7 +430,7 @@ def release_result(
     newest = latest_fit(session, trial.id, "final")
     if row is None or newest is None or row.id != newest.id or row.summary is None:
         raise AnalysisError(_("Only the newest final analysis can be released."))
-    if fingerprint(vault, assemble_data(session, vault, trial)) != row.data_hash:
+    if not is_current(session, vault, trial, row):
         raise AnalysisError(_("The diary has changed since this analysis. Ask for a new one."))
     if _provisional(row.summary):
         raise AnalysisError(_("Only one of the two engines has answered; wait for the other."))

@@ -1,7 +1,7 @@
 """What the analyst is to look at: trials and their analyses, without a patient or a treatment."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -18,6 +18,7 @@ from trials.store.diary import DiaryDayRow, days_of_trial, latest_entries
 from trials.store.fit import FitRow
 from trials.store.trial import TrialRow
 
+NOT_YET = frozenset({"planned", "open"})
 _RAISED = re.compile(r"^(\w+)\(")
 
 
@@ -172,20 +173,21 @@ def standing_of(fit: FitRow, now: datetime) -> FitStanding:
     )
 
 
-def coverage_by_phase(session: Session, trial: TrialRow) -> tuple[Coverage, ...]:
+def coverage_by_phase(session: Session, trial: TrialRow, now: datetime) -> tuple[Coverage, ...]:
     """Return how completely each phase was answered. By arm it would tell the sequence."""
-    return _coverages(session, trial, lambda day: (Phase(day.phase), None))
+    return _coverages(session, trial, now, lambda day: (Phase(day.phase), None))
 
 
-def coverage_by_period(session: Session, trial: TrialRow) -> tuple[Coverage, ...]:
+def coverage_by_period(session: Session, trial: TrialRow, now: datetime) -> tuple[Coverage, ...]:
     """Return how completely the evaluated days of each period were answered."""
-    found = _coverages(session, trial, lambda day: (Phase(day.phase), day.period))
+    found = _coverages(session, trial, now, lambda day: (Phase(day.phase), day.period))
     return tuple(c for c in found if c.phase is Phase.EVALUATION)
 
 
 def _coverages(
     session: Session,
     trial: TrialRow,
+    now: datetime,
     group: Callable[[DiaryDayRow], tuple[Phase, int | None]],
 ) -> tuple[Coverage, ...]:
     late_days = {
@@ -199,11 +201,11 @@ def _coverages(
         Coverage(
             phase=phase,
             period=period,
-            answered=_count(days, "answered"),
+            answered=sum(day.state == "answered" for day in days),
             late=sum(day.day in late_days for day in days),
-            missed=_count(days, "missed"),
-            to_come=_count(days, "planned", "open"),
-            paused=_count(days, "paused", "cancelled"),
+            missed=sum(_is_missed(day, now) for day in days),
+            to_come=sum(day.state in NOT_YET and day.late_until > now for day in days),
+            paused=sum(day.state in {"paused", "cancelled"} for day in days),
         )
         for (phase, period), days in sorted(
             groups.items(), key=lambda item: (item[0][1] or 0, order.index(item[0][0]))
@@ -211,8 +213,9 @@ def _coverages(
     )
 
 
-def _count(days: Iterable[DiaryDayRow], *states: str) -> int:
-    return sum(day.state in states for day in days)
+def _is_missed(day: DiaryDayRow, now: datetime) -> bool:
+    """Return whether it is too late for an answer, whether the clock has marked it or not."""
+    return day.state == "missed" or (day.state in NOT_YET and day.late_until <= now)
 
 
 def _newest_fits(session: Session, site_id: int | None, now: datetime) -> dict[str, FitStanding]:

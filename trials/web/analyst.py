@@ -27,6 +27,7 @@ from trials.services.analysis import (
     Result,
     fit_result,
     get_fit,
+    is_current,
     live_result,
     release_result,
     request_fit,
@@ -135,6 +136,7 @@ class TrialPage:
         unsettled: of these, what waits, runs or failed.
         asks_for: the purpose of an analysis that can be asked for now, "" for none.
         can_release: whether the analysis shown can be released.
+        is_stale: whether the diary has changed since the analysis shown, before the release.
         released: the release; None before.
         phases: how completely each phase of the diary was answered.
         periods: how completely the evaluated days of each period were.
@@ -153,6 +155,7 @@ class TrialPage:
     unsettled: tuple[FitStanding, ...]
     asks_for: str
     can_release: bool
+    is_stale: bool
     released: Released | None
     phases: tuple[Coverage, ...]
     periods: tuple[Coverage, ...]
@@ -300,6 +303,8 @@ def _trial_page(session: Session, row: TrialRow, fit: FitRow | None) -> TrialPag
     overview = overview_of(session, row, instant)
     fits = tuple(standing_of(found, instant) for found in fits_of_trial(session, row.id))
     shown, problem, treatments_known = None, "", _is_open(row)
+    newest = _newest_final(fits_of_trial(session, row.id))
+    answered = newest is not None and is_current(session, vault(), row, newest)
     try:
         result = _result(session, actor, row, fit)
         treatments_known = result.treatments is not None
@@ -317,11 +322,12 @@ def _trial_page(session: Session, row: TrialRow, fit: FitRow | None) -> TrialPag
         problem=problem,
         fits=fits,
         unsettled=tuple(f for f in fits if f.state is not FitState.DONE),
-        asks_for=_can_ask_for(row, fits),
-        can_release=_can_release(row, fits, fit),
+        asks_for="" if answered else _can_ask_for(row, fits),
+        can_release=answered and _can_release(row, fits, fit),
+        is_stale=newest is not None and not answered and row.current_state is State.ANALYSED,
         released=_released(session, row),
-        phases=coverage_by_phase(session, row),
-        periods=coverage_by_period(session, row),
+        phases=coverage_by_phase(session, row, instant),
+        periods=coverage_by_period(session, row, instant),
         sizes=SIZES,
     )
 
@@ -452,7 +458,7 @@ def _release_page(session: Session, row: TrialRow, fit: str) -> ReleasePage:
         state=row.current_state,
         fit=standing_of(found, instant),
         posterior=read_posterior(fit_result(session, vault(), current_actor(), row, found)),
-        can_release=_can_release(row, fits, found),
+        can_release=_can_release(row, fits, found) and is_current(session, vault(), row, found),
     )
 
 

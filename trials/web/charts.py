@@ -26,6 +26,7 @@ _WIDTHS = ((WIDE, 600.0), (NARROW, 340.0))
 _DAY_STEPS = (1, 2, 7, 14, 28, 56, 84, 182, 364)
 _BOLD_CHARACTER = 10.0  # pixels of one character of a bold label, likewise
 _CHARACTER = 7.6  # pixels of one character of the charts' 14 px text, on the safe side
+_LARGE_CHARACTER = 10.0  # likewise of the bold labels beside densities
 _GRID_POINTS = 160
 
 
@@ -418,17 +419,19 @@ class Ridge:
     median: float
     median_top: float
     baseline: float
+    label_y: float
 
 
 @dataclass(frozen=True, slots=True)
 class DensityPlot:
-    """One layout of several densities over a common axis."""
+    """One layout of several densities over a common axis; long labels stand above their line."""
 
     size: str
     frame: Frame
     x_ticks: tuple[Tick, ...]
     ridges: tuple[Ridge, ...]
     reference: float | None
+    labels_above: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -456,10 +459,12 @@ def density_chart(curves: Sequence[Curve], *, reference: float | None = None) ->
 def _density_plot(
     size: str, width: float, curves: Sequence[Curve], reference: float | None
 ) -> DensityPlot:
-    row = 78.0 if size == WIDE else 70.0
-    left = 44.0 if size == WIDE else 30.0
+    space = 78.0 if size == WIDE else 70.0
     longest = max((len(c.label) for c in curves), default=1)
-    left = min(width * 0.4, max(left, longest * _BOLD_CHARACTER + 14.0))
+    beside = max(44.0 if size == WIDE else 30.0, longest * _LARGE_CHARACTER + 16.0)
+    above = beside > width * 0.3
+    left = 12.0 if above else beside
+    row = space + 22.0 if above else space
     height = 12.0 + row * max(1, len(curves)) + 46.0
     frame = Frame(width, height, left, width - 12.0, 12.0, height - 46.0)
     extent = [v for c in curves for v in (c.xs[0], c.xs[-1])]
@@ -469,7 +474,7 @@ def _density_plot(
     ridges = []
     for index, item in enumerate(curves):
         baseline = frame.top + row * (index + 1)
-        y = Scale(0.0, peak, baseline, baseline - row + 10.0)
+        y = Scale(0.0, peak, baseline, baseline - space + 10.0)
         points = [(x.at(a), y.at(b)) for a, b in zip(item.xs, item.density, strict=True)]
         inner = [
             p for p, value in zip(points, item.xs, strict=True) if item.q05 <= value <= item.q95
@@ -485,6 +490,7 @@ def _density_plot(
                 median=x.at(item.q50),
                 median_top=y.at(middle),
                 baseline=_pixel(baseline),
+                label_y=_pixel(baseline - row + 22.0 if above else baseline - 6.0),
             )
         )
     return DensityPlot(
@@ -493,6 +499,7 @@ def _density_plot(
         x_ticks=_ticks(x, 8 if size == WIDE else 5),
         ridges=tuple(ridges),
         reference=None if reference is None else x.at(reference),
+        labels_above=above,
     )
 
 

@@ -5,7 +5,6 @@ Masked arms have only their labels; where the treatments may be known their name
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import permutations
 from math import inf
 
 from flask_babel import format_decimal, lazy_gettext
@@ -100,17 +99,38 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class Ordered:
-    """How likely one arm is better than another, for one ordered pair.
+    """How likely the arm ahead is better than the other one of a pair.
 
     Attributes:
         name: such as "Arm A better than Arm B".
         by: chance of a difference of ``SIZES`` points or more.
+        worse: chance that it is worse by half a point or more.
         equal: chance that they differ by less than matters.
     """
 
     name: str
     by: tuple[str, ...]
+    worse: str
     equal: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ruled:
+    """One arm under the frozen rule.
+
+    Attributes:
+        name: of the arm.
+        mean: posterior mean with its middle 90 %.
+        chance: of being the best.
+        loss: points lost on average by choosing it.
+        best: whether chance and loss are within what the rule asks of the best.
+    """
+
+    name: str
+    mean: str
+    chance: str
+    loss: str
+    best: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +185,7 @@ class Series:
         arms: the figures.
         densities: posterior of each arm.
         contrasts: differences with the band too small to matter.
-        ordered: how likely each arm is better than each other.
+        ordered: how likely the arm ahead is better, for each pair.
     """
 
     arms: tuple[Figures, ...]
@@ -190,6 +210,7 @@ class Posterior:
         pain: pain alone; None when refused or when it is the same.
         best: chance of being the best, as bars.
         rule: the frozen rule applied to each arm.
+        limits: what the rule asks, in a sentence.
         parameters: everything else that was estimated.
         engines: diagnostics.
         agreement: of the two engines; empty until both have answered.
@@ -208,7 +229,8 @@ class Posterior:
     burden: Series | None
     pain: Series | None
     best: tuple[charts.ProbabilityBar, ...]
-    rule: tuple[Finding, ...]
+    rule: tuple[Ruled, ...]
+    limits: str
     parameters: tuple[Figures, ...]
     engines: tuple[Engine, ...]
     agreement: tuple[Finding, ...]
@@ -243,6 +265,7 @@ def read_posterior(result: Result) -> Posterior:
             [(names[label], _number(_mapping(arms[label])["p_best"])) for label in arms]
         ),
         rule=() if refused else tuple(_rule(summary, rule, names)),
+        limits=_limits(rule),
         parameters=tuple(_parameters(summary, names)),
         engines=tuple(_engines(_mapping(summary["diagnostics"]))),
         agreement=tuple(_agreement(summary["agreement"])),
@@ -287,7 +310,7 @@ def _series(arms: object, contrasts: object, margin: float, names: Names) -> Ser
             ],
             rope=(-margin, margin),
         ),
-        ordered=tuple(_ordered(list(figures), pairs, names)),
+        ordered=tuple(_ordered(pairs, names)),
     )
 
 
@@ -301,60 +324,59 @@ def _curve(name: str, values: Mapping[str, object]) -> charts.Curve:
     )
 
 
-def _ordered(
-    labels: Sequence[str], pairs: Sequence[Mapping[str, object]], names: Names
-) -> Iterator[Ordered]:
-    """Yield both directions of every pair: less burden, or less pain, is better."""
-    known = {(str(pair["a"]), str(pair["b"])): pair for pair in pairs}
-    for first, second in permutations(labels, 2):
-        turned = (first, second) not in known
-        pair = known[(second, first) if turned else (first, second)]
-        chances = {
-            abs(float(size)): _number(chance)
-            for size, chance in _mapping(pair["p_above" if turned else "p_below"]).items()
-        }
+def _ordered(pairs: Sequence[Mapping[str, object]], names: Names) -> Iterator[Ordered]:
+    """Yield every pair with the arm of the lower mean first: less burden, or pain, is better."""
+    for pair in pairs:
+        ahead = _number(pair["mean"]) <= 0
+        first, second = (pair["a"], pair["b"]) if ahead else (pair["b"], pair["a"])
+        better, worse = (
+            {abs(float(size)): _number(chance) for size, chance in _mapping(pair[side]).items()}
+            for side in (("p_below", "p_above") if ahead else ("p_above", "p_below"))
+        )
         yield Ordered(
-            name=_("%(first)s better than %(second)s", first=names[first], second=names[second]),
-            by=tuple(percent_text(chances[float(size)]) for size in SIZES),
+            name=_(
+                "%(first)s better than %(second)s",
+                first=names[str(first)],
+                second=names[str(second)],
+            ),
+            by=tuple(percent_text(better[float(size)]) for size in SIZES),
+            worse=percent_text(worse[0.5]),
             equal=percent_text(_number(pair["p_equal"])),
         )
 
 
 def _rule(
     summary: Mapping[str, object], rule: Mapping[str, object], names: Names
-) -> Iterator[Finding]:
-    best, loss = _number(rule["best"]), _number(rule["expected_loss"])
+) -> Iterator[Ruled]:
     for label, values in _mapping(summary["arms"]).items():
         figures = _mapping(values)
         chance, lost = _number(figures["p_best"]), _number(figures["expected_loss"])
-        yield Finding(
-            _("Chance that %(arm)s is the best", arm=names[label]),
-            percent_text(chance),
-            _("at least %(limit)s", limit=_percent(best)),
-            chance >= best,
-        )
-        yield Finding(
-            _("Points lost on average by choosing %(arm)s", arm=names[label]),
-            number_text(lost, 2),
-            _("at most %(limit)s", limit=number_text(loss, 2)),
-            lost <= loss,
-        )
-    equal = _number(rule["equal_probability"])
-    margin = number_text(_number(rule["equal_margin"]))
-    for item in _items(summary["contrasts"]):
-        pair = _mapping(item)
-        chance = _number(pair["p_equal"])
-        yield Finding(
-            _(
-                "Chance that %(a)s and %(b)s differ by less than %(margin)s",
-                a=names[str(pair["a"])],
-                b=names[str(pair["b"])],
-                margin=margin,
+        low, high = (number_text(_number(figures[key]), 1) for key in ("q05", "q95"))
+        yield Ruled(
+            name=names[label],
+            mean=_(
+                "%(mean)s (%(low)s to %(high)s)",
+                mean=number_text(_number(figures["mean"]), 1),
+                low=low,
+                high=high,
             ),
-            percent_text(chance),
-            _("at least %(limit)s for practically equal", limit=_percent(equal)),
-            chance >= equal,
+            chance=percent_text(chance),
+            loss=number_text(lost, 2),
+            best=chance >= _number(rule["best"]) and lost <= _number(rule["expected_loss"]),
         )
+
+
+def _limits(rule: Mapping[str, object]) -> str:
+    """Return the thresholds of the frozen rule in a sentence."""
+    sentence: str = _(
+        "Best: a chance of at least %(best)s and at most %(loss)s points lost on average. "
+        "Practically equal: a chance of at least %(equal)s to differ by less than %(margin)s.",
+        best=_percent(_number(rule["best"])),
+        loss=number_text(_number(rule["expected_loss"]), 2),
+        equal=_percent(_number(rule["equal_probability"])),
+        margin=number_text(_number(rule["equal_margin"])),
+    )
+    return sentence
 
 
 def _parameters(summary: Mapping[str, object], names: Names) -> Iterator[Figures]:
