@@ -182,7 +182,12 @@ def _send_one(desk: Desk, transport: Transport, message: messages.ClaimedMessage
     except DeliveryError as error:
         with desk.sessions.begin() as session:
             messages.mark_failed(session, message, desk.name, error, desk.clock())
-        log.warning("not_sent", message=message.mail.public_id, error=str(error))
+        log.warning(
+            "not_sent",
+            message=message.mail.public_id,
+            for_good=error.for_good,
+            unknown=error.unknown,
+        )
         return False
     if sent:
         with desk.sessions.begin() as session:
@@ -233,4 +238,4 @@ def _look_at_one(
         with OnFailure(put_off), desk.sessions.begin() as session:
             step(session, desk.vault, trial_id, now)
     except TrialError as error:
-        log.warning("put_off", step=column.key, trial=trial_id, error=str(error))
+        log.warning("put_off", step=column.key, trial=trial_id, exc_info=error)

@@ -167,7 +167,7 @@ class FitWorkers:
         if isinstance(error, BrokenProcessPool):
             self._drop_executor()
         if error is not None:
-            log.error("failed", fit=taken.task.fit, error=repr(error))
+            log.error("failed", fit=taken.task.fit, exc_info=error)
             _give_back(self._sessions, self._name, taken.row_id, self._clock(), repr(error))
             return
         keep_fit(self._sessions, self._vault, self._name, taken, future.result(), self._clock())

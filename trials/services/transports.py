@@ -125,17 +125,22 @@ class Smtp:
 
     def _connect(self) -> smtplib.SMTP:
         settings = self.settings
+        name = _domain(settings.mail_from)  # otherwise each connection asks the DNS for our own
         server: smtplib.SMTP
         if settings.smtp_security == "tls":
             server = smtplib.SMTP_SSL(
                 settings.smtp_host,
                 settings.smtp_port,
+                local_hostname=name,
                 timeout=SMTP_TIMEOUT_SECONDS,
                 context=ssl.create_default_context(),
             )
         else:
             server = smtplib.SMTP(
-                settings.smtp_host, settings.smtp_port, timeout=SMTP_TIMEOUT_SECONDS
+                settings.smtp_host,
+                settings.smtp_port,
+                local_hostname=name,
+                timeout=SMTP_TIMEOUT_SECONDS,
             )
         if settings.smtp_security == "starttls":
             server.starttls(context=ssl.create_default_context())
@@ -156,11 +161,17 @@ def compose(mail: Mail, sender: str) -> EmailMessage:
 
     The Message-ID is made from the public id, in ASCII: every attempt has the same, so a
     receiver can tell a repetition.
+
+    Raises:
+        DeliveryError: the address or the subject cannot stand in a head.
     """
     message = EmailMessage()
-    message["From"] = sender
-    message["To"] = mail.recipient
-    message["Subject"] = mail.subject
+    try:
+        message["From"] = sender
+        message["To"] = mail.recipient
+        message["Subject"] = mail.subject
+    except ValueError as problem:
+        raise DeliveryError(f"its head: {problem}", for_good=True) from problem
     message["Date"] = mail.written_at
     message["Message-ID"] = f"<{mail.public_id}@{_domain(sender)}>"
     message["Auto-Submitted"] = "auto-generated"
