@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from tests.builders import evening, fill_day, make_actor, make_running, make_site, trial_days
 from trials.domain.blinding import Role
 from trials.domain.errors import DiaryClosedError
-from trials.services.diary import adherence, own_entries, today
+from trials.services.diary import adherence, open_day, own_entries, today
 from trials.services.trials import pause_trial
 from trials.store.audit import AuditRow
 from trials.store.diary import DiaryEntryRow, find_day, revisions_of_day
@@ -189,3 +189,34 @@ def test_adherence_counts_what_was_due(session: Session, trial):
 
     assert (counted.due, counted.answered, counted.late, counted.missed) == (4, 2, 1, 1)
     assert counted.share == 2 / 3
+
+
+@pytest.mark.parametrize(
+    ("hours", "late", "limit"),
+    [(20, False, "closes_at"), (26, False, "closes_at"), (27, True, "until"), (47, True, "until")],
+)
+def test_an_open_day_tells_the_hour_that_matters(
+    session: Session, trial, hours: int, late: bool, limit: str
+):
+    day = trial_days(trial)[0]
+
+    found = open_day(session, trial, day, evening(day, 0) + timedelta(hours=hours))
+
+    assert (found.late, found.answered) == (late, False)
+    assert found.next_limit == getattr(found, limit)
+
+
+@pytest.mark.parametrize("hours", [16, 48])
+def test_a_day_out_of_its_window_is_not_open(session: Session, trial, hours: int):
+    day = trial_days(trial)[0]
+
+    with pytest.raises(DiaryClosedError):
+        open_day(session, trial, day, evening(day, 0) + timedelta(hours=hours))
+
+
+def test_the_closing_second_is_late(session: Session, trial):
+    day = trial_days(trial)[0]
+
+    receipt = fill_day(session, trial, day, at=evening(day + timedelta(days=1), 3))
+
+    assert receipt.minutes_late == 1

@@ -34,7 +34,7 @@ from trials.services.actor import Actor, record, require_account, require_role
 from trials.services.catalogue import catalogue
 from trials.store.account import PatientRow
 from trials.store.base import Json
-from trials.store.diary import DiaryDayRow, days_of_trial
+from trials.store.diary import DiaryDayRow
 from trials.store.fit import release_of
 from trials.store.trial import (
     ConsentRow,
@@ -387,13 +387,12 @@ def guesses_to_ask(session: Session, trial: TrialRow, now: datetime) -> list[Per
     """
     if trial.how_blinded is Blinding.OPEN or release_of(session, trial.id) is not None:
         return []
-    today = local_day(now, zone_of(trial.timezone))
+    lived_until = local_day(min(now, trial.ended_at or now), zone_of(trial.timezone))
     guessed = {guess.period for guess in guesses_of_trial(session, trial.id)}
-    cut_short = {d.period for d in days_of_trial(session, trial.id) if d.state == "cancelled"}
     return [
         period
         for period in periods_of_trial(session, trial.id)
-        if period.last_day <= today and period.number not in guessed | cut_short
+        if period.last_day <= lived_until and period.number not in guessed
     ]
 
 
