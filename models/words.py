@@ -269,3 +269,57 @@ def check_failed(what: Phrase) -> Phrase:
 def harm_in_every_arm() -> Phrase:
     """No arm is left to choose."""
     return Phrase("Every arm has too high a chance of severe side effects.")
+
+
+# -- what the verdict depends on ---------------------------------------------------------------
+
+
+def half_life_times(factor: float) -> Phrase:
+    """Effects that fade faster or slower than assumed."""
+    if factor < 1:
+        return Phrase("effects fade twice as fast as assumed")
+    return Phrase("effects fade half as fast as assumed")
+
+
+def wider_periods() -> Phrase:
+    """Periods that may differ more."""
+    return Phrase("periods differ twice as much by themselves")
+
+
+def weights_times(factor: float) -> Phrase:
+    """Side effects that weigh less or more."""
+    if factor < 1:
+        return Phrase("side effects weigh half as much")
+    return Phrase("side effects weigh twice as much")
+
+
+def as_assigned() -> Phrase:
+    """Doses counted as assigned instead of as taken."""
+    return Phrase("every dose is counted as taken")
+
+
+def without_period(period: int) -> Phrase:
+    """One period left out."""
+    return Phrase("period %(period)s is left out", {"period": str(period)})
+
+
+def verdict_holds(held: int, rows: int, changing: Sequence[Phrase]) -> Phrase:
+    """In how many ways of seeing it the verdict holds, and what changes it."""
+    counts: dict[str, str | Phrase] = {"held": str(held), "rows": str(rows)}
+    if not changing:
+        return Phrase(
+            "The verdict holds in all %(rows)s other ways of looking at the data.", counts
+        )
+    return Phrase(
+        "The verdict holds in %(held)s of %(rows)s other ways of looking at the data; it changes "
+        "if %(what)s.",
+        {**counts, "what": _listed(changing)},
+    )
+
+
+def _listed(phrases: Sequence[Phrase]) -> Phrase:
+    """Return phrases as one, joined by "or if"."""
+    first, *rest = phrases
+    if not rest:
+        return first
+    return Phrase("%(first)s, or if %(rest)s", {"first": first, "rest": _listed(rest)})

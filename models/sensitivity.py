@@ -1,0 +1,213 @@
+"""Does the verdict hold when something nobody knows for sure is taken otherwise?
+
+Every row repeats the whole analysis with one thing changed, by the exact engine, in
+milliseconds each. The table is always computed; its one sentence says in how many rows the
+verdict holds, and what would change it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models import exact, words
+from models.analysis import Analysis, judge, weighed_series
+from models.burden import burden_draws, is_weighed, with_weights_scaled
+from models.data import TrialData
+from models.decision import Kind, Verdict, decide, insufficiencies, probability_best, refuse
+from models.specification import HalfLifeShared, HalfNormal, Specification
+from models.words import Phrase
+
+type Floats = NDArray[np.float64]
+
+WIDER_PERIOD_SD = 2.0
+"""HalfNormal(0.35) becomes HalfNormal(0.7) on 0-10."""
+WORST_SHIFT = 10
+"""Points of 10: beyond this the missing days cannot differ from the rated ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One way to see it otherwise.
+
+    Attributes:
+        what: what is taken otherwise.
+        kind, arm, equal_arms: the verdict then.
+        p_best: probability of being best, by arm; empty when refused then.
+        holds: True when it is the same verdict about the same arms.
+    """
+
+    what: Phrase
+    kind: Kind
+    arm: str | None
+    equal_arms: tuple[str, ...]
+    p_best: dict[str, float]
+    holds: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TippingPoint:
+    """How much worse (or better) the missing days of an arm must be to change the verdict.
+
+    Attributes:
+        arm: whose missing days.
+        share: of its analysis days that are missing.
+        points: smallest shift, in tenths of the scale's range, that changes the verdict: above
+            0 is worse; None when none up to the whole scale does.
+    """
+
+    arm: str
+    share: float
+    points: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Sensitivity:
+    """The table and its sentence.
+
+    Attributes:
+        rows: see :class:`Row`.
+        tipping: for every arm with missing days.
+        sentence: in how many rows the verdict holds, and what would change it.
+    """
+
+    rows: tuple[Row, ...]
+    tipping: tuple[TippingPoint, ...]
+    sentence: Phrase
+
+
+def sensitivity(analysis: Analysis, *, seed: int, draws: int = 4000) -> Sensitivity | None:
+    """Return how the verdict depends on what is not known; None for a refused one.
+
+    Args:
+        analysis: of the trial, by either engine.
+        seed: of the exact engine.
+        draws: of each fit.
+    """
+    if analysis.burden is None or analysis.verdict.kind is Kind.REFUSED:
+        return None
+    rows = tuple(
+        _row(what, data, specification, analysis.verdict, seed, draws)
+        for what, data, specification in _otherwise(analysis.data, analysis.specification)
+    )
+    tipping = tuple(_tipping_points(analysis))
+    return Sensitivity(rows, tipping, _sentence(rows))
+
+
+def _otherwise(
+    data: TrialData, specification: Specification
+) -> Iterator[tuple[Phrase, TrialData, Specification]]:
+    """Yield every way to see it otherwise that applies to the trial."""
+    if specification.carryover:
+        for factor in (0.5, 2.0):
+            yield (
+                words.half_life_times(factor),
+                data,
+                _half_lives_times(specification, factor),
+            )
+    if specification.period_effect:
+        wider = HalfNormal(WIDER_PERIOD_SD * specification.priors.period_sd.scale)
+        priors = replace(specification.priors, period_sd=wider)
+        yield words.wider_periods(), data, replace(specification, priors=priors)
+    if is_weighed(specification):
+        for factor in (0.5, 2.0):
+            weights = with_weights_scaled(specification, factor)
+            yield words.weights_times(factor), data, replace(specification, weights=weights)
+    if (data.taken < 1.0).any():
+        yield words.as_assigned(), replace(data, taken=np.ones(data.days)), specification
+    for period, arm in enumerate(data.period_arm):
+        inside = data.in_analysis & (data.day_period != period)
+        if arm >= 0 and (data.observed & (data.day_period == period)).any():
+            yield words.without_period(period + 1), replace(data, in_analysis=inside), specification
+
+
+def _row(
+    what: Phrase,
+    data: TrialData,
+    specification: Specification,
+    verdict: Verdict,
+    seed: int,
+    draws: int,
+) -> Row:
+    """Repeat the analysis; leaving a period out may leave too few, which is a row too."""
+    weighed = weighed_series(data, specification)
+    reasons = [] if weighed.observed.any() else list(insufficiencies(weighed, specification))
+    if reasons:
+        other = refuse(reasons)
+    else:
+        posterior = exact.fit(weighed, specification, seed=seed, draws=draws)
+        other = judge(posterior, specification, (), provisional=True)
+    return Row(
+        what=what,
+        kind=other.kind,
+        arm=other.arm,
+        equal_arms=other.equal_arms,
+        p_best=dict(other.p_best),
+        holds=_same(other, verdict),
+    )
+
+
+def _same(one: Verdict, other: Verdict) -> bool:
+    return (one.kind, one.arm, one.equal_arms) == (other.kind, other.arm, other.equal_arms)
+
+
+def _half_lives_times(specification: Specification, factor: float) -> Specification:
+    """Multiply the prior medians of the half-lives."""
+    prior = specification.priors.half_life
+    if isinstance(prior, HalfLifeShared):
+        shifted = HalfLifeShared(prior.mean_log + math.log(factor), prior.sd_log)
+        return replace(specification, priors=replace(specification.priors, half_life=shifted))
+    arms = tuple(
+        replace(
+            arm,
+            half_life_days=None if arm.half_life_days is None else factor * arm.half_life_days,
+            onset_half_life_days=None
+            if arm.onset_half_life_days is None
+            else factor * arm.onset_half_life_days,
+        )
+        for arm in specification.arms
+    )
+    return replace(specification, arms=arms)
+
+
+def _tipping_points(analysis: Analysis) -> Iterator[TippingPoint]:
+    """Shift the missing days of one arm at a time until the verdict changes.
+
+    With a share f of an arm's days missing, and those days worse by d than the model expects
+    of them, the arm's mean over all days is worse by f d: a pattern-mixture shift, which
+    keeps the uncertainty of the fit. The arm that leads is made worse, the others better.
+    """
+    posterior, specification = analysis.burden, analysis.specification
+    if posterior is None:
+        return
+    weighed = weighed_series(analysis.data, specification)
+    burden = burden_draws(posterior.arm_mean, specification)
+    leader = int(probability_best(burden).argmax())
+    for k, label in enumerate(specification.labels):
+        days = weighed.in_analysis & (weighed.day_arm == k)
+        share = 1.0 - float(weighed.observed[days].mean()) if days.any() else 0.0
+        if share > 0:
+            direction = 1.0 if k == leader else -1.0
+            yield TippingPoint(label, share, _tip(burden, k, share, direction, analysis))
+
+
+def _tip(
+    burden: Floats, arm: int, share: float, direction: float, analysis: Analysis
+) -> float | None:
+    """Return the smallest shift in whole points (of 10) that changes the verdict."""
+    unit = analysis.specification.scale.unit
+    for points in range(1, WORST_SHIFT + 1):
+        shifted = burden.copy()
+        shifted[:, arm] += direction * points * unit * share
+        if not _same(decide(shifted, analysis.specification), analysis.verdict):
+            return direction * points * unit
+    return None
+
+
+def _sentence(rows: tuple[Row, ...]) -> Phrase:
+    changing = [row.what for row in rows if not row.holds]
+    return words.verdict_holds(len(rows) - len(changing), len(rows), changing)
