@@ -233,7 +233,7 @@ def _newest_fits(session: Session, site_id: int | None, now: datetime) -> dict[s
         .join(newest, newest.c.id == FitRow.id)
         .options(defer(FitRow.summary), defer(FitRow.sealed_summary))
     )
-    return {trial: standing_of(fit, now) for trial, fit in session.execute(query).tuples()}
+    return {trial: standing_of(fit, now) for trial, fit in session.execute(query)}
 
 
 def _group(state: State) -> str:

@@ -111,7 +111,7 @@ def _line(record: AuditRow, names: Mapping[str, str], *, unblinded: bool) -> Tra
         who=names.get(record.actor, ""),
         role=record.role,
         deed=DEEDS.get(record.action, record.action),
-        state=State(state) if isinstance(state, str) else None,
+        state=State(state) if isinstance(state, str) and state in State else None,
         period=period if opening and isinstance(period, int) else 0,
         why=record.why if unblinded or not opening else "",
     )
@@ -119,4 +119,4 @@ def _line(record: AuditRow, names: Mapping[str, str], *, unblinded: bool) -> Tra
 
 def _names(session: Session, actors: set[str]) -> dict[str, str]:
     query = select(AccountRow.public_id, AccountRow.name).where(AccountRow.public_id.in_(actors))
-    return dict(session.execute(query).tuples().all())
+    return dict(session.execute(query).all())
