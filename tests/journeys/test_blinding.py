@@ -71,6 +71,7 @@ class World:
     secrets: tuple[bytes, ...]
     harmless: tuple[bytes, ...]
     texts: dict[str, bytes]
+    marks: dict[Role, bytes]
 
 
 def _twin_seeds() -> tuple[bytes, bytes]:
@@ -163,7 +164,9 @@ def _build(
     )
     with sessions.begin() as session:
         kept = session.get_one(TrialRow, trial.id)
-        world = World(app, _secrets(session, vault, kept), _harmless(session, kept), {})
+        world = World(
+            app, _secrets(session, vault, kept), _harmless(session, kept), {}, _marks(kept)
+        )
         entrances = {role: _entrance(session, role) for role in BLINDED}
     engine.dispose()
     with time_machine.travel(at, tick=False):
@@ -229,6 +232,16 @@ def _harmless(session: Session, trial: TrialRow) -> tuple[bytes, ...]:
     return tuple(text.encode() for text in found if text)
 
 
+def _marks(trial: TrialRow) -> dict[Role, bytes]:
+    """Return what shows that a page is about this trial, by role."""
+    return {
+        Role.CLINICIAN: trial.patient.code.encode(),
+        Role.ANALYST: trial.public_id.encode(),
+        Role.ADMINISTRATOR: b"audit",
+        Role.PATIENT: b"Today",
+    }
+
+
 def _entrance(session: Session, role: Role) -> str:
     """Return the address at which the demonstration lets one in as this role."""
     if role is Role.PATIENT:
@@ -243,7 +256,7 @@ def _walk(app: Flask, client: FlaskClient, role: Role) -> Iterator[tuple[str, by
     waiting, seen = ["/start", "/", *_plain_addresses(app)], set()
     while waiting and len(seen) < MOST_PAGES:
         address = waiting.pop(0)
-        if address in seen or address.startswith(("/static", "/logout", "/demo", "/device/leave")):
+        if address in seen or address.startswith(WAYS_OUT):
             continue
         seen.add(address)
         answer = client.get(address)
@@ -253,6 +266,9 @@ def _walk(app: Flask, client: FlaskClient, role: Role) -> Iterator[tuple[str, by
     assert len(seen) < MOST_PAGES, f"the walk of the {role.value} does not end"
 
 
+PAGES_AT_LEAST = {Role.CLINICIAN: 3, Role.ANALYST: 2, Role.ADMINISTRATOR: 1, Role.PATIENT: 4}
+WAYS_OUT = ("/static", "/logout", "/demo", "/device/leave", "/login", "/tf-", "/wan-", "/mf-")
+"""Static files, and what ends the session that walks (the second step of an unfinished log-in)."""
 SHOWN_HEADERS = ("Location", "Content-Disposition", "Content-Type", "ETag")
 
 
@@ -322,6 +338,10 @@ def _compare(world: World, twin: World, roles: tuple[Role, ...]) -> None:
     of_theirs = [name for name in world.texts if name.startswith(theirs)]
     assert len(of_theirs) > 20, "the walk saw too little to prove anything"
     assert sorted(of_theirs) == sorted(n for n in twin.texts if n.startswith(theirs))
+    for role in roles:
+        own = [text for name, text in world.texts.items() if name.startswith(role.value)]
+        seen = sum(b"200" == text[:3] and world.marks[role] in text for text in own)
+        assert seen >= PAGES_AT_LEAST[role], f"the {role.value} saw too little of the trial"
     for name in of_theirs:
         assert _comparable(world, world.texts[name]) == _comparable(twin, twin.texts[name]), (
             f"{name} depends on the allocation"
