@@ -5,6 +5,7 @@ from typing import override
 
 from flask_security.core import RoleMixin, UserMixin, WebAuthnMixin
 from sqlalchemy import JSON, CheckConstraint, Column, ForeignKey, LargeBinary, Table, select
+from sqlalchemy.ext.mutable import MutableList
 from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 
 from trials.store.base import Base, new_public_id
@@ -64,7 +65,9 @@ class AccountRow(Base, UserMixin, kw_only=True):
     confirmed_at: Mapped[datetime | None] = mapped_column(default=None)
     tf_primary_method: Mapped[str | None] = mapped_column(default=None)
     tf_totp_secret: Mapped[str | None] = mapped_column(default=None)
-    mf_recovery_codes: Mapped[list[str] | None] = mapped_column(JSON, default=None)
+    mf_recovery_codes: Mapped[list[str] | None] = mapped_column(
+        MutableList.as_mutable(JSON()), default=None
+    )  # a code that was used is taken out of the list in place
     locale: Mapped[str | None] = mapped_column(default=None)
     roles: Mapped[list[RoleRow]] = relationship(  # type: ignore[assignment]
         secondary=account_role, default_factory=list

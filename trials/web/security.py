@@ -2,7 +2,10 @@
 
 import base64
 import secrets
+from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import timedelta
+from functools import wraps
 from typing import Any
 from urllib.parse import urlencode
 
@@ -37,8 +40,9 @@ from trials.keys import Vault
 from trials.services import accounts, attempts
 from trials.services.attempts import Gate
 from trials.store.account import AccountRow, PasskeyRow, RoleRow
+from trials.store.database import only_reading
 from trials.store.outbox import MessageRow
-from trials.web.edge import absolute_url, error_page, now, transaction, vault
+from trials.web.edge import READING_METHODS, absolute_url, error_page, now, transaction, vault
 from trials.web.extensions import db
 from trials.web.reader import SIGNED_IN_AT
 
@@ -180,6 +184,9 @@ def init_security(app: Flask) -> None:
     )
     app.jinja_env.globals["next_query"] = next_query
     security.want_json(lambda _request: False)  # its pages only; there is no second way in
+    for endpoint, view in app.view_functions.items():
+        if endpoint.startswith("security."):
+            app.view_functions[endpoint] = _reading_when_shown(view)
     app.before_request(slow_down_guessing)
     user_authenticated.connect(_on_sign_in, app)
     for signal, action in (
@@ -191,6 +198,17 @@ def init_security(app: Flask) -> None:
         (wan_deleted, "remove_passkey"),
     ):
         signal.connect(_recorder(action), app, weak=False)
+
+
+def _reading_when_shown(view: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a page of Flask-Security that is only looked at take no write lock."""
+
+    @wraps(view)
+    def shown(*args: Any, **kwargs: Any) -> Any:
+        with only_reading() if request.method in READING_METHODS else nullcontext():
+            return view(*args, **kwargs)
+
+    return shown
 
 
 def next_query() -> str:
