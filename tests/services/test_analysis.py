@@ -184,6 +184,18 @@ def test_a_pause_takes_no_dose_and_washes_out_again(
     assert list(data.day_period[9:15]) == [1] * 6
 
 
+def test_days_held_back_by_a_pause_are_no_data(session: Session, clinician: Actor, now: datetime):
+    trial = make_running(session, clinician, now)
+    days = trial_days(trial)
+    for day in days[:5]:
+        fill_day(session, trial, day)
+    pause = evening(days[5], 9)
+    pause_trial(session, clinician, trial, revision=trial.revision, reason="flu", now=pause)
+
+    assert trial.current_state is State.PAUSED
+    assert assemble_data(session, VAULT, trial).days == 5
+
+
 def test_the_intake_counts_only_where_the_protocol_says_as_taken(
     session: Session, clinician: Actor, now: datetime
 ):
@@ -494,6 +506,47 @@ def test_the_live_look_is_provisional_and_masked(
     assert "half_lives" not in result.summary
     assert "seed" not in result.summary["provenance"]
     assert result.summary["arms"]
+
+
+FOUR_BLOCKS = replace(PROTOCOL, design=replace(PROTOCOL.design, blocks=4, run_in_days=2))
+
+
+def test_looking_every_day_does_not_tell_which_arm_is_in_force(
+    session: Session, clinician: Actor, analyst: Actor, now: datetime
+):
+    """Within a block nothing moves; with it, the arm that moves would be today's."""
+    trial = make_running(session, clinician, now, FOUR_BLOCKS)
+    looks = []
+    noise = np.random.default_rng(3)
+    for day in trial_days(trial, FOUR_BLOCKS)[: 2 + 42 + 1]:
+        fill_day(session, trial, day, round(5 + noise.normal()), bother=day.day % 2)
+        summary = live_result(session, VAULT, analyst, trial).summary
+        looks.append(json.dumps({**summary, "seconds": 0}, sort_keys=True))
+    block = 14
+
+    assert len(set(looks[2 + 2 * block - 1 : 2 + 3 * block - 1])) == 1
+    assert '"arms": {"A"' in looks[2 + 2 * block]
+    assert looks[2 + 3 * block] != looks[2 + 3 * block - 2]
+
+
+def test_an_interim_fit_of_a_blinded_trial_takes_whole_blocks(
+    session: Session, clinician: Actor, analyst: Actor, now: datetime
+):
+    trial = make_running(session, clinician, now, FOUR_BLOCKS)
+    for day in trial_days(trial, FOUR_BLOCKS)[: 2 + 33]:
+        fill_day(session, trial, day, day.day % 5 + 3)
+    fit = request_fit(session, VAULT, analyst, trial, purpose="interim", now=now)
+
+    assert prepare_fit(session, VAULT, fit).data.days == 2 + 28
+
+
+def test_an_open_trial_is_looked_at_day_by_day(session: Session, clinician: Actor, now: datetime):
+    protocol = open_protocol(FOUR_BLOCKS)
+    trial = make_running(session, clinician, now, protocol)
+    for day in trial_days(trial, protocol)[: 2 + 33]:
+        fill_day(session, trial, day)
+
+    assert assemble_data(session, VAULT, trial).days == 2 + 33
 
 
 # ---- the release

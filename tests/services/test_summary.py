@@ -235,6 +235,22 @@ def test_every_refusal_of_the_models_is_masked_or_names_no_arm():
         assert not {"arm", "arms", "a", "b", "comparator", "half_life", "days"} & set(reason.values)
 
 
+def test_the_order_of_reasons_does_not_tell_which_arm_came_first():
+    """After the first period one arm was given once and the others never, in either order."""
+    orders = (
+        (words.too_few_periods("A", 1, 2), words.no_data_on_arm("B")),
+        (words.no_data_on_arm("A"), words.too_few_periods("B", 1, 2)),
+    )
+
+    assert masked_reasons(orders[0]) == masked_reasons(orders[1])
+
+
+def test_thin_periods_are_named_in_their_order():
+    thin = tuple(words.too_few_ratings(period, 0.2, 0.6) for period in (9, 10, 2))
+
+    assert [reason.values["period"] for reason in masked_reasons(thin)] == ["2", "9", "10"]
+
+
 def test_a_reason_nobody_thought_of_stays_sealed_and_is_said_once():
     unknown = (words.vetoed("A", 0.5), words.not_likely_enough("B", 0.5, 0.96))
 

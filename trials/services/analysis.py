@@ -38,7 +38,7 @@ from trials.services.actor import SYSTEM, Actor, record, require_account, requir
 from trials.services.summary import Summary, opened, summary_of
 from trials.services.trials import move
 from trials.store.base import Json
-from trials.store.diary import days_of_trial, latest_entries
+from trials.store.diary import DiaryDayRow, days_of_trial, latest_entries
 from trials.store.fit import (
     FitRow,
     ReleaseRow,
@@ -94,7 +94,9 @@ class Result:
 def assemble_data(session: Session, vault: Vault, trial: TrialRow) -> TrialData:
     """Return the trial as the models see it: one row a day, masked arms, missing as NaN.
 
-    Days that have not begun, and days a stop cancelled, are left out.
+    Days that have not begun, and days a stop cancelled, are left out. While a blinded trial is
+    under way the data end with its last whole block: from day to day, the arm whose figures
+    move would be the one in force, and whoever looked every day would read the sequence.
 
     Raises:
         AnalysisError: there is no diary yet.
@@ -102,7 +104,9 @@ def assemble_data(session: Session, vault: Vault, trial: TrialRow) -> TrialData:
     protocol = _frozen(session, trial)
     sequence = allocation.masked_sequence(session, vault, trial)
     rows = [r for r in days_of_trial(session, trial.id) if r.state != "cancelled"]
-    while rows and rows[-1].state == "planned":
+    if trial.current_state in UNDER_WAY and trial.how_blinded is Blinding.BLINDED:
+        rows = _of_whole_blocks(rows, len(protocol.design.arms))
+    while rows and _is_ahead(rows[-1]):
         rows.pop()
     if not rows:
         raise AnalysisError(_("There is no diary day to analyse yet."))
@@ -129,6 +133,21 @@ def assemble_data(session: Session, vault: Vault, trial: TrialRow) -> TrialData:
         taken=taken,
         bothers={"bother": [nan if e is None else float(e.bother) for e in found]},
     )
+
+
+def _of_whole_blocks(rows: list[DiaryDayRow], arms: int) -> list[DiaryDayRow]:
+    """Return the days up to the end of the last block that is over.
+
+    Before the end of the first block all days are returned: they cannot be judged anyway.
+    """
+    unsettled = (row.period for row in rows if row.state == "open" or _is_ahead(row))
+    whole = (next(unsettled, len(rows) + 1) - 1) // arms
+    return [row for row in rows if row.period <= whole * arms] if whole > 0 else rows
+
+
+def _is_ahead(row: DiaryDayRow) -> bool:
+    """Return whether a day is still to come, also where a pause holds it back for now."""
+    return row.state == "planned" or (row.state == "paused" and row.phase != Phase.PAUSED)
 
 
 def specify(protocol: Protocol, arm_key: Mapping[str, str]) -> Specification:

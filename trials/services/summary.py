@@ -189,7 +189,10 @@ def masked_verdict(analysis: Analysis) -> Verdict:
 
 
 def masked_reasons(reasons: Sequence[Phrase]) -> tuple[Phrase, ...]:
-    """Return the reasons of a refusal with nothing in them that points at one arm."""
+    """Return the reasons of a refusal with nothing in them that points at one arm.
+
+    Nor does their order: the models give reasons arm by arm.
+    """
     told = (
         reason
         if TOLD_OF_ANY_ARM.issuperset(reason.values)
@@ -200,7 +203,12 @@ def masked_reasons(reasons: Sequence[Phrase]) -> tuple[Phrase, ...]:
     for reason in told:
         if reason not in unique:
             unique.append(reason)
-    return tuple(unique)
+    return tuple(sorted(unique, key=_in_order))
+
+
+def _in_order(reason: Phrase) -> tuple[str, int]:
+    """Return what to sort by: the sentence, then the number of the period in it."""
+    return reason.message, int(str(reason.values.get("period", 0)))
 
 
 def verdict_values(verdict: Verdict) -> Json:
