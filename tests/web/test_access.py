@@ -18,11 +18,19 @@ from sqlalchemy.orm import Session
 from werkzeug.routing import Rule
 from werkzeug.test import TestResponse
 
-from tests.builders import VAULT, fill_day, make_account, make_patient, make_running, make_site
+from tests.builders import (
+    VAULT,
+    evening,
+    make_account,
+    make_completed,
+    make_fit,
+    make_patient,
+    make_site,
+)
 from tests.builders import actor_for as acting
 from tests.plugins.web import Visitor, close_app, make_app
 from trials.domain.blinding import Role
-from trials.services.analysis import request_fit
+from trials.services.analysis import release_result
 from trials.services.invitations import invite
 from trials.store.account import AccountRow, PatientRow
 from trials.store.database import open_engine, session_maker
@@ -47,7 +55,11 @@ class Clinic:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """Two clinics that know nothing of each other, in a file to copy."""
+    """Two clinics that know nothing of each other, in a file to copy.
+
+    Each has a trial whose result is released: there, nothing is hidden by the blinding, so who
+    is refused is refused by the door.
+    """
 
     path: Path
     home: Clinic
@@ -57,8 +69,10 @@ class World:
 SAMPLES: dict[str, Callable[[Clinic], str]] = {
     "account": lambda clinic: clinic.colleague,
     "day": lambda clinic: clinic.day,
+    "deed": lambda _clinic: "pause",
     "filename": lambda _clinic: "lenitive.css",
     "fit": lambda clinic: clinic.fit,
+    "kind": lambda _clinic: "result",
     "patient": lambda clinic: clinic.patient,
     "period": lambda _clinic: "1",
     "token": lambda clinic: clinic.token,
@@ -74,16 +88,19 @@ def make_clinic(session: Session, name: str) -> Clinic:
     site = make_site(session, name)
     staff = {role: make_account(session, site, role) for role in STAFF}
     clinician = acting(staff[Role.CLINICIAN], Role.CLINICIAN)
-    trial = make_running(session, clinician, NOW)
-    assert trial.start_day is not None
-    fill_day(session, trial, trial.start_day)
-    fit = request_fit(
+    analyst = acting(staff[Role.ANALYST], Role.ANALYST)
+    trial = make_completed(session, clinician, NOW)
+    later = evening(NOW.date() + timedelta(days=60))
+    fit = make_fit(session, analyst, trial, later)
+    release_result(
         session,
         VAULT,
-        acting(staff[Role.ANALYST], Role.ANALYST),
+        analyst,
         trial,
-        purpose="interim",
-        now=NOW + timedelta(days=2),
+        revision=trial.revision,
+        fit=fit.public_id,
+        comment="Both engines agree.",
+        now=later,
     )
     return Clinic(
         staff={role: account.public_id for role, account in staff.items()},
@@ -206,12 +223,13 @@ def test_exactly_those_get_in_who_are_declared(
     assert access is not None
     path = address(app, rule, world.home)
     visitors: dict[str, tuple[Visitor, Role | None]] = {
+        # The patient first: a clinician behind them may shut the device out.
+        "patient": (visiting_patient(app, database, world.home.patient), Role.PATIENT),
         "nobody": (app.test_client(), None),
         **{
             role.value: (visiting_staff(app, database, public_id), role)
             for role, public_id in world.home.staff.items()
         },
-        "patient": (visiting_patient(app, database, world.home.patient), Role.PATIENT),
     }
     for name, (visitor, role) in visitors.items():
         response = visitor.open(path, method=method)
