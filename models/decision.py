@@ -7,7 +7,7 @@ refuses, it says why; a refused verdict carries no number.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 import numpy as np
@@ -210,6 +210,23 @@ def decide(
         vetoed=tuple(harmful),
         provisional=provisional,
     )
+
+
+def could_be_best(burden: Floats, specification: Specification) -> float | None:
+    """Return the leader's probability where only the threshold could keep it from "best".
+
+    None where it could not be named best at any threshold. What calibrates the threshold.
+    """
+    best = probability_best(burden)
+    leader = int(best.argmax())
+    rule = specification.decision
+    if specification.labels[leader] == rule.comparator:
+        return None
+    easiest = replace(specification, decision=replace(rule, best=float(best[leader])))
+    loss = expected_loss(burden)
+    if _objections(burden, best, loss, leader, easiest):
+        return None
+    return float(best[leader])
 
 
 def expected_loss_of(burden: Floats, eligible: Floats) -> Floats:

@@ -26,8 +26,7 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-from numpy.polynomial.hermite import hermgauss
-from numpy.polynomial.legendre import leggauss
+from numpy.polynomial import hermite, legendre
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
@@ -44,6 +43,20 @@ from models.specification import (
 )
 
 type Floats = NDArray[np.float64]
+
+
+@cache
+def hermgauss(nodes: int) -> tuple[Floats, Floats]:
+    """Return nodes and weights of Gauss-Hermite quadrature, computed once."""
+    return hermite.hermgauss(nodes)
+
+
+@cache
+def leggauss(nodes: int) -> tuple[Floats, Floats]:
+    """Return nodes and weights of Gauss-Legendre quadrature, computed once."""
+    return legendre.leggauss(nodes)
+
+
 type Symmetric = list[list[Floats]]
 """The lower triangle of a matrix for many nodes at once: element [i][j], j <= i, is an array."""
 
@@ -107,11 +120,21 @@ def fit_many(
     seed: int,
     draws: int = 4000,
     grid: Grid = DEFAULT_GRID,
+    only_arms: bool = False,
 ) -> list[Posterior]:
     """Return the posteriors of many trials of one specification, in their order.
 
     Trials may differ in days, sequence and gaps. The work is cut into pieces that fit the
     processor's cache.
+
+    Args:
+        trials: each as for :func:`fit`.
+        specification: of all of them.
+        seed: as for :func:`fit`.
+        draws: from each posterior.
+        grid: how finely to integrate.
+        only_arms: leave the other parameters out, which a simulation does not need; the
+            arms' draws are the same.
     """
     noise = _Noise.make(seed, draws, _linear_terms(specification))
     per_arm = specification.carryover and isinstance(specification.priors.half_life, HalfLifePerArm)
@@ -127,7 +150,7 @@ def fit_many(
         if per_arm:
             fitted = [_sample_half_lives(some[0], batch, surface, specification, noise, grid)]
         else:
-            fitted = _draw(batch, surface, specification, noise)
+            fitted = _draw(batch, surface, specification, noise, only_arms=only_arms)
         seconds = (time.perf_counter() - began) / len(some)
         result += [
             Posterior(
@@ -708,10 +731,15 @@ def _normalized(log_weight: Floats) -> Floats:
 
 
 def _draw(
-    batch: _Batch, surface: _Surface, specification: Specification, noise: _Noise
+    batch: _Batch,
+    surface: _Surface,
+    specification: Specification,
+    noise: _Noise,
+    *,
+    only_arms: bool,
 ) -> list[_Fitted]:
     """Draw from each trial's quadrature."""
-    _, shared, phis, ratios, sds = surface.log_weight.shape
+    phis, ratios, sds = surface.log_weight.shape[2:]
     weight = _normalized(surface.log_weight)
     result = []
     for b in range(weight.shape[0]):
@@ -725,20 +753,15 @@ def _draw(
             surface.over_sd.scale[b].ravel()[node] * x
         )
         values = _terms(point, np.exp(2.0 * log_sd), noise.normals, specification)
-        parameters = _named_terms(values, specification)
-        parameters["sd"] = np.exp(log_sd)
-        parameters["autocorrelation"] = _between_legendre(
-            weight[b].sum(axis=(0, 2, 3)), surface.phi_range[b], f, noise.inside[0]
-        )
-        if specification.period_effect:
-            spread = _between_legendre(
-                weight[b].sum(axis=(0, 1, 3)), surface.ratio_range[b], r, noise.inside[1]
+        parameters: dict[str, Floats] = {}
+        if not only_arms:
+            parameters = _named_terms(values, specification)
+            parameters["sd"] = np.exp(log_sd)
+            parameters |= _nodes_as_parameters(
+                weight[b], (h, f, r), surface, b, noise, specification
             )
-            parameters["period_sd"] = spread * parameters["sd"]
-        if shared > 1:
-            parameters["half_life"] = _between_half_lives(
-                weight[b].sum(axis=(1, 2, 3)), h, noise.inside[1], specification
-            )
+            if specification.period_effect:
+                parameters["period_sd"] = parameters["period_sd"] * parameters["sd"]
         diagnostics = Diagnostics(
             draws=noise.positions.size,
             nodes=weight[b].size,
@@ -746,6 +769,43 @@ def _draw(
         )
         result.append(_Fitted(_arm_means(values, specification), parameters, diagnostics))
     return result
+
+
+def _nodes_as_parameters(
+    weight: Floats,
+    node: tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]],
+    surface: _Surface,
+    trial: int,
+    noise: _Noise,
+    specification: Specification,
+) -> dict[str, Floats]:
+    """Return autocorrelation, spread ratio and shared half-life as continuous draws.
+
+    Args:
+        weight: (H, F, R, S) of the nodes.
+        node: of each draw: half-life, autocorrelation, spread.
+        surface: for the intervals; ``trial`` is its index in there.
+        trial: see above.
+        noise: where inside its node a draw lies.
+        specification: which of them there are.
+
+    The spread is left as a ratio to the daily standard deviation under ``period_sd``.
+    """
+    h, f, r = node
+    parameters = {
+        "autocorrelation": _between_legendre(
+            weight.sum(axis=(0, 2, 3)), surface.phi_range[trial], f, noise.inside[0]
+        )
+    }
+    if specification.period_effect:
+        parameters["period_sd"] = _between_legendre(
+            weight.sum(axis=(0, 1, 3)), surface.ratio_range[trial], r, noise.inside[1]
+        )
+    if weight.shape[0] > 1:
+        parameters["half_life"] = _between_half_lives(
+            weight.sum(axis=(1, 2, 3)), h, noise.inside[1], specification
+        )
+    return parameters
 
 
 def _terms(
@@ -780,8 +840,8 @@ def _named_terms(values: list[Floats], specification: Specification) -> dict[str
 
 
 def _arm_means(values: list[Floats], specification: Specification) -> Floats:
-    """(n, K) level plus effect of each arm."""
-    return np.stack([values[0] + values[1 + k] for k in range(len(specification.arms))], axis=1)
+    """(n, K) level plus effect of each arm; each arm's draws lie together in memory."""
+    return np.stack([values[0] + values[1 + k] for k in range(len(specification.arms))]).T
 
 
 @cache

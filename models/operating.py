@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from models import exact
 from models.burden import burden_draws, is_weighed, net_burden
 from models.data import NO_ARM, TrialData, analysis_window
-from models.decision import Kind, Verdict, decide, insufficiencies, refuse
+from models.decision import Kind, Verdict, could_be_best, decide, insufficiencies, refuse
 from models.posterior import Posterior
 from models.simulate import SimulatedPatient, draw_patient, simulate_trial
 from models.specification import Specification
@@ -349,6 +349,7 @@ def simulate_piece(task: Task) -> list[Trace]:
                 specification,
                 seed=task.seed,
                 draws=task.draws,
+                only_arms=True,
             )
         )
         for trial, data, good in zip(trials, cut, enough, strict=True):
@@ -418,11 +419,9 @@ def _look(
     """Judge one trial at one look; a clear "best" ends it."""
     trial.last = posterior
     if posterior is not None:
-        draws = burden_draws(posterior.arm_mean, specification)
-        easiest = replace(specification, decision=replace(specification.decision, best=1e-9))
-        if decide(draws, easiest).kind is Kind.BEST:
-            leader = np.bincount(draws.argmin(axis=1)).max() / draws.shape[0]
-            trial.could_be_best.append(float(leader))
+        leading = could_be_best(burden_draws(posterior.arm_mean, specification), specification)
+        if leading is not None:
+            trial.could_be_best.append(leading)
     if trial.verdict is not None:
         return
     verdict = (
@@ -459,13 +458,10 @@ def _intervals(trial: _Living) -> tuple[list[float], int]:
     if trial.last is None:
         return [], 0
     draws, truth = trial.last.arm_mean, trial.truth
-    widths, covered = [], 0
-    for j in range(truth.size):
-        for k in range(j):
-            low, high = np.quantile(draws[:, j] - draws[:, k], (0.05, 0.95))
-            widths.append(float(high - low))
-            covered += bool(low <= truth[j] - truth[k] <= high)
-    return widths, covered
+    pairs = [(j, k) for j in range(truth.size) for k in range(j)]
+    low, high = np.quantile([draws[:, j] - draws[:, k] for j, k in pairs], (0.05, 0.95), axis=1)
+    inside = [a <= truth[j] - truth[k] <= b for (j, k), a, b in zip(pairs, low, high, strict=True)]
+    return (high - low).tolist(), int(sum(inside))
 
 
 def _first_days(data: TrialData, days: int) -> TrialData:

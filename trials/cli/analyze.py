@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
-import os
 import sys
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,8 +13,6 @@ from tempfile import NamedTemporaryFile
 from typing import IO, Any
 
 import click
-from rich.console import Console
-from rich.progress import track
 
 from models.analysis import Analysis
 from models.analysis import analyze as analyze_exactly
@@ -27,6 +22,7 @@ from models.files.problems import FileProblems
 from models.files.protocol import Protocol, read_protocol
 from models.files.result import result_of
 from models.specification import Specification
+from trials.cli.pieces import pieces
 
 REFUSED = 3
 MALFORMED = 2
@@ -120,18 +116,8 @@ def _what_is_recorded(protocol: Protocol, diary: Diary) -> Specification:
 def _results(tasks: list[_Task], engine: str, seed: int, jobs: int) -> Iterator[Mapping[str, Any]]:
     """Yield the results in order, from this process or from several."""
     work = partial(_one, engine=engine, seed=seed)
-    console = Console(stderr=True)
-    hidden = len(tasks) < 2
-    if jobs == 1 or len(tasks) == 1:
-        yield from track(map(work, tasks), "Analyzing", len(tasks), console=console, disable=hidden)
-        return
-    # Fresh processes: a fork would inherit the threads of the numerical libraries. One
-    # thread each, since the processes already use the processors.
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(jobs, len(tasks)), mp_context=context) as pool:
-        results = pool.map(work, tasks)
-        yield from track(results, "Analyzing", len(tasks), console=console)
+    with pieces(min(jobs, len(tasks)), "Analyzing", shown=len(tasks) > 1) as run:
+        yield from run(work, tasks)
 
 
 def _one(task: _Task, *, engine: str, seed: int) -> Mapping[str, Any]:

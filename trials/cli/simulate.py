@@ -4,19 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-import multiprocessing
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.progress import track
 
 from models.evidence.table import Table, markdown
 from models.files.problems import FileProblems
@@ -27,10 +21,9 @@ from models.operating import (
     Scenario,
     ScenarioResult,
     Share,
-    Task,
-    Trace,
     operating_characteristics,
 )
+from trials.cli.pieces import pieces
 
 SCHEMA_VERSION = "1"
 
@@ -59,31 +52,18 @@ def simulate(protocol_file: Path, trials: int, seed: int, jobs: int, out: Path) 
             click.echo(line, err=True)
         raise SystemExit(2) from error
     began = time.perf_counter()
-    characteristics = operating_characteristics(
-        protocol.specification,
-        _design(protocol),
-        [_scenario(scenario) for scenario in protocol.scenarios],
-        trials=trials,
-        seed=seed,
-        run=partial(_run, jobs=jobs),
-    )
+    with pieces(jobs, "Simulating") as run:
+        characteristics = operating_characteristics(
+            protocol.specification,
+            _design(protocol),
+            [_scenario(scenario) for scenario in protocol.scenarios],
+            trials=trials,
+            seed=seed,
+            run=run,
+        )
     content = _content(characteristics, protocol, trials, seed, time.perf_counter() - began)
     out.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
     click.echo(markdown(_table(characteristics)))
-
-
-def _run(
-    work: Callable[[Task], list[Trace]], tasks: Sequence[Task], *, jobs: int
-) -> Iterator[list[Trace]]:
-    """Run the pieces in this process or in fresh ones, showing progress."""
-    console = Console(stderr=True)
-    if jobs == 1 or len(tasks) == 1:
-        yield from track(map(work, tasks), "Simulating", len(tasks), console=console)
-        return
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(jobs, len(tasks)), mp_context=context) as pool:
-        yield from track(pool.map(work, tasks), "Simulating", len(tasks), console=console)
 
 
 def _design(protocol: Protocol) -> DesignShape:

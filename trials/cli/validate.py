@@ -10,11 +10,14 @@ import click
 
 from models import exact
 from models.data import TrialData
+from models.evidence.calibration import calibrate, calibration_table, plot
 from models.evidence.parity import Fit, parity, references
-from models.evidence.real_files import prepare
+from models.evidence.placebo import diaries_of, placebo_table, placebo_test
+from models.evidence.real_files import PLACEBO, daily_means, prepare
 from models.evidence.table import Table, markdown
 from models.posterior import Posterior
 from models.specification import Specification
+from trials.cli.pieces import pieces
 
 OWN_REFERENCES = Path(__file__).parents[2] / "tests" / "reference"
 VARIABLE = "LENITIVE_REFERENCE_DATA"
@@ -71,6 +74,34 @@ def real_files_command(data: Path | None, out: Path) -> None:
         click.echo(
             f"lenitive analyze {prepared.diary} --protocol {prepared.protocol} --out {result}"
         )
+
+
+@validate.command("calibration")
+@click.option("--simulations", type=click.IntRange(min=50), default=500, show_default=True)
+@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True)
+@click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True)
+@click.option(
+    "--plot", "plot_file", type=click.Path(dir_okay=False, path_type=Path), help="SVG to write."
+)
+def calibration_command(simulations: int, seed: int, jobs: int, plot_file: Path | None) -> None:
+    """Check that truths drawn from the prior lie anywhere in their posterior."""
+    with pieces(jobs) as run:
+        ranks = calibrate(simulations=simulations, seed=seed, run=run)
+    if plot_file is not None:
+        plot_file.write_text(plot(ranks), encoding="utf-8")
+    _show(calibration_table(ranks))
+
+
+@validate.command("placebo")
+@click.option("--data", type=FOLDER, help=f"Folder of {PLACEBO}; else ${VARIABLE}.")
+@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True)
+@click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True)
+def placebo_command(data: Path | None, seed: int, jobs: int) -> None:
+    """Lay random schedules over real diaries without any effect, and count winners."""
+    diaries = diaries_of(daily_means(_data_folder(data) / PLACEBO))
+    with pieces(jobs) as run:
+        outcomes = placebo_test(diaries, seed=seed, run=run)
+    _show(placebo_table(outcomes))
 
 
 def _show(table: Table) -> None:
