@@ -398,10 +398,17 @@ def live_result(session: Session, vault: Vault, actor: Actor, trial: TrialRow) -
 def fit_result(
     session: Session, vault: Vault, actor: Actor, trial: TrialRow, fit: FitRow
 ) -> Result:
-    """Return a finished fit as this reader may see it."""
+    """Return a finished fit as this reader may see it.
+
+    Raises:
+        NotFoundError: it is none of this trial's.
+        StateError: it is not done.
+    """
     _check_reader(actor, trial)
-    if fit.trial_id != trial.id or fit.summary is None:
+    if fit.trial_id != trial.id:
         raise NotFoundError(_("There is no such analysis."))
+    if fit.summary is None:
+        raise StateError(_("This analysis is not done yet."))
     treatments = _treatments(session, vault, actor, trial)
     summary = fit.summary
     if treatments is not None and fit.sealed_summary is not None:

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from trials.domain.blinding import Blinding, Role
 from trials.domain.design import AnalysisSet, Outcome
-from trials.domain.errors import EditConflictError, NotFoundError, TrialError
+from trials.domain.errors import EditConflictError, NotFoundError, StateError, TrialError
 from trials.domain.life_cycle import RESULT_KNOWN, UNDER_WAY, State
 from trials.domain.protocol import Protocol
 from trials.domain.words import marked
@@ -449,7 +449,7 @@ def _days(count: int) -> str:
 def _release_page(session: Session, row: TrialRow, fit: str) -> ReleasePage:
     found = get_fit(session, row, fit)
     if found.done_at is None:
-        raise NotFoundError(marked("There is no such analysis."))
+        raise StateError(marked("This analysis is not done yet, so there is nothing to release."))
     instant = now()
     fits = [standing_of(f, instant) for f in fits_of_trial(session, row.id)]
     return ReleasePage(
