@@ -454,7 +454,8 @@ class ClosedPage:
         day: date in words, "" if the address holds no date.
         sentence: why.
         typed: whether something had been filled in, which is not kept.
-        opens: when the next diary opens, "" if none does.
+        early: whether it opens later; ``opens`` then says when.
+        opens: else when the next diary opens, "" if none does.
         others: days that are open.
         home: the first page.
         clinic: where the clinic is asked.
@@ -463,6 +464,7 @@ class ClosedPage:
     day: str
     sentence: str
     typed: bool
+    early: bool
     opens: str
     others: tuple[OpenDay, ...]
     home: str
@@ -615,6 +617,7 @@ def _closed_page(
         day=day_name(day) if row is not None else "",
         sentence=_with_day_in_words(problem),
         typed=typed,
+        early=early,
         opens=opening(opens_at, at, zone) if opens_at else "",
         others=tuple(_open_day(choice, d, at, zone) for d in reversed(now_open.open_days)),
         home=choice.address("today"),
