@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import pytest
+
+from models.analysis import analyze
+from models.decision import Kind
+from models.guess import Guess, bang_indices, judge_guesses
+from models.words import render
+
+
+def guesses(trial, right):
+    """Guesses of every period; ``right`` says in which the patient names the arm."""
+    names = trial.arms
+    return [
+        Guess(p, names[arm] if right(p) else names[(arm + 1) % 3])
+        for p, arm in enumerate(trial.period_arm)
+    ]
+
+
+def test_always_right_is_one_always_wrong_is_below_chance_and_not_knowing_is_none(trial):
+    known = bang_indices(trial, guesses(trial, lambda p: True))
+    wrong = bang_indices(trial, guesses(trial, lambda p: False))
+    unsure = bang_indices(trial, [Guess(p, None) for p in range(12)])
+
+    assert [i.index for i in known] == [1.0, 1.0, 1.0]
+    assert [i.index for i in wrong] == pytest.approx([-0.5] * 3)
+    assert [i.index for i in unsure] == [0.0, 0.0, 0.0]
+
+
+def test_guesses_by_chance_lie_around_zero(trial):
+    found = bang_indices(trial, [Guess(p, "ABC"[p % 3]) for p in range(12)])
+
+    assert all(i.low < 0.5 and i.high > 0 for i in found)
+
+
+def test_two_guesses_are_too_few(trial):
+    found = bang_indices(trial, [Guess(0, "A"), Guess(1, "B")])
+
+    assert all(i.index is None for i in found)
+    assert found[2].guesses == 0
+
+
+def test_the_verdict_is_tried_on_the_periods_guessed_wrong(trial, specification):
+    analysis = analyze(trial, specification, seed=1)
+    report = judge_guesses(analysis, guesses(trial, lambda p: p in (0, 1, 2)), seed=1)
+
+    assert report.among_wrong.verdict.arm == "B"
+    assert "could hardly show it" in render(report.sentence)
+
+
+def test_with_all_guessed_right_nothing_is_left_to_judge(trial, specification):
+    analysis = analyze(trial, specification, seed=1)
+    report = judge_guesses(analysis, guesses(trial, lambda p: True), seed=1)
+
+    assert report.among_wrong.verdict.kind is Kind.REFUSED
+    assert "more often than by chance" in render(report.sentence)
