@@ -340,7 +340,7 @@ def _compare(world: World, twin: World, roles: tuple[Role, ...]) -> None:
     assert sorted(of_theirs) == sorted(n for n in twin.texts if n.startswith(theirs))
     for role in roles:
         own = [text for name, text in world.texts.items() if name.startswith(role.value)]
-        seen = sum(b"200" == text[:3] and world.marks[role] in text for text in own)
+        seen = sum(text[:3] == b"200" and world.marks[role] in text for text in own)
         assert seen >= PAGES_AT_LEAST[role], f"the {role.value} saw too little of the trial"
     for name in of_theirs:
         assert _comparable(world, world.texts[name]) == _comparable(twin, twin.texts[name]), (
