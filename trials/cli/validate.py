@@ -11,6 +11,9 @@ import click
 from models import exact
 from models.data import TrialData
 from models.evidence.calibration import calibrate, calibration_table, plot
+from models.evidence.designs import carryover_table, peeking_table, reliability_table
+from models.evidence.gabapentin import FILE as GABAPENTIN
+from models.evidence.gabapentin import gabapentin_table
 from models.evidence.parity import Fit, parity, references
 from models.evidence.placebo import diaries_of, placebo_table, placebo_test
 from models.evidence.real_files import PLACEBO, daily_means, prepare
@@ -102,6 +105,43 @@ def placebo_command(data: Path | None, seed: int, jobs: int) -> None:
     with pieces(jobs) as run:
         outcomes = placebo_test(diaries, seed=seed, run=run)
     _show(placebo_table(outcomes))
+
+
+@validate.command("carryover")
+@click.option("--trials", type=click.IntRange(min=20), default=200, show_default=True)
+@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True)
+@click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True)
+def carryover_command(trials: int, seed: int, jobs: int) -> None:
+    """Show bias and coverage with carryover ignored, washed out and modelled."""
+    with pieces(jobs) as run:
+        _show(carryover_table(trials=trials, seed=seed, run=run))
+
+
+@validate.command("peeking")
+@click.option("--trials", type=click.IntRange(min=50), default=500, show_default=True)
+@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True)
+@click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True)
+def peeking_command(trials: int, seed: int, jobs: int) -> None:
+    """Show false winners when one looks after each block, and the threshold that repairs it."""
+    with pieces(jobs) as run:
+        _show(peeking_table(trials=trials, seed=seed, run=run))
+
+
+@validate.command("reliability")
+@click.option("--trials", type=click.IntRange(min=100), default=1000, show_default=True)
+@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True)
+@click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True)
+def reliability_command(trials: int, seed: int, jobs: int) -> None:
+    """Show how often the leader is truly best, by its stated probability."""
+    with pieces(jobs) as run:
+        _show(reliability_table(trials=trials, seed=seed, run=run))
+
+
+@validate.command("gabapentin")
+@click.option("--data", type=FOLDER, help=f"Folder of {GABAPENTIN}; else ${VARIABLE}.")
+def gabapentin_command(data: Path | None) -> None:
+    """Put 46 real trials through the verdict."""
+    _show(gabapentin_table(_data_folder(data) / GABAPENTIN))
 
 
 def _show(table: Table) -> None:

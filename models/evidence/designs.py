@@ -1,0 +1,259 @@
+"""What goes wrong when carryover is ignored, when one peeks, and how honest P(best) is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models import exact
+from models.decision import probability_best
+from models.evidence.table import Table
+from models.operating import (
+    DesignShape,
+    Scenario,
+    Trace,
+    calibrated_threshold,
+    draw_order,
+    simulate_piece,
+)
+from models.operating import Task as Piece
+from models.simulate import SimulatedPatient, draw_patient, simulate_trial
+from models.specification import Arm, DecisionRule, Specification
+
+type Floats = NDArray[np.float64]
+
+EFFECT = -1.5
+PIECE = 20
+UNADJUSTED = 0.95
+FORGIVING = DecisionRule(best=UNADJUSTED, expected_loss=10.0)
+
+
+def _arms(count: int, half_life: float) -> tuple[Arm, ...]:
+    return tuple(Arm(label=a, half_life_days=half_life) for a in "ABCD"[:count])
+
+
+# -- carryover ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class CarryoverTask:
+    """Trials whose effects truly fade with a half-life, fitted in one way."""
+
+    half_life: float
+    period_days: int
+    method: str
+    start: int
+    count: int
+    seed: int
+
+
+METHODS = (
+    "ignored",
+    "ignored, first 3 days left out",
+    "modelled, h0 right",
+    "modelled, h0 a third",
+)
+CARRYOVER_CASES = ((0.25, 7), (1.0, 7), (1.0, 14), (3.0, 14))
+
+type Estimates = list[tuple[float, bool]]
+type Map[T, R] = Callable[[Callable[[T], R], Sequence[T]], Iterator[R]]
+"""Like ``map``; a process pool's runs the pieces side by side."""
+
+
+def estimate_with_carryover(task: CarryoverTask) -> Estimates:
+    """Return the error of B minus A, and whether its 90 % interval holds the truth, by trial."""
+    design = DesignShape(blocks=2, period_days=task.period_days, scheme="abba")
+    assumed = task.half_life / 3 if task.method == METHODS[3] else task.half_life
+    specification = Specification(arms=_arms(2, assumed), carryover=task.method in METHODS[2:])
+    trials = []
+    for n in range(task.start, task.start + task.count):
+        generator = np.random.default_rng((task.seed, n))
+        order = draw_order(2, design, generator)
+        patient = SimulatedPatient(
+            level=6.0,
+            effects=(0.0, EFFECT),
+            half_lives=(task.half_life,) * 2,
+            sd=1.1,
+            autocorrelation=0.3,
+            period_sd=0.2,
+        )
+        day_period = np.repeat(np.arange(4), task.period_days)
+        inside = np.arange(day_period.size) % task.period_days >= 3
+        trials.append(
+            simulate_trial(
+                patient,
+                specification,
+                np.repeat(order, task.period_days),
+                day_period=day_period,
+                in_analysis=inside if task.method == METHODS[1] else None,
+                generator=generator,
+            )
+        )
+    estimates = []
+    for posterior in exact.fit_many(trials, specification, seed=1, draws=1000, only_arms=True):
+        difference = posterior.arm_mean[:, 1] - posterior.arm_mean[:, 0]
+        low, high = np.quantile(difference, (0.05, 0.95))
+        estimates.append((float(difference.mean()) - EFFECT, bool(low <= EFFECT <= high)))
+    return estimates
+
+
+def carryover_table(
+    *, trials: int = 200, seed: int = 1, run: Map[CarryoverTask, Estimates] = map
+) -> Table:
+    """Return bias and coverage with carryover ignored, washed out and modelled."""
+    tasks = [
+        CarryoverTask(half_life, days, method, start, min(PIECE, trials - start), seed)
+        for half_life, days in CARRYOVER_CASES
+        for method in METHODS
+        for start in range(0, trials, PIECE)
+    ]
+    found: dict[tuple[float, int, str], Estimates] = {}
+    for task, estimates in zip(tasks, run(estimate_with_carryover, tasks), strict=True):
+        found.setdefault((task.half_life, task.period_days, task.method), []).extend(estimates)
+    rows = []
+    for (half_life, days, method), estimates in found.items():
+        errors = np.array([e for e, _ in estimates])
+        held = float(np.mean([h for _, h in estimates]))
+        rows.append(
+            (
+                f"{half_life:g} d",
+                f"{days} d",
+                method,
+                f"{errors.mean():+.2f} ({errors.std() / np.sqrt(errors.size):.2f})",
+                f"{100 * held:.0f} ({100 * np.sqrt(held * (1 - held) / errors.size):.0f})",
+            )
+        )
+    return Table(
+        title=f"Carryover: B minus A is truly {EFFECT}; four periods ABBA or BAAB",
+        headings=("half-life", "periods", "carryover", "bias (MC error)", "90 % covers (%)"),
+        rows=tuple(rows),
+        notes=(f"{trials} trials each, daily SD 1.1, autocorrelation 0.3, 10 % missing.",),
+    )
+
+
+# -- peeking ------------------------------------------------------------------------------------
+
+
+def peeking_table(
+    *,
+    trials: int = 500,
+    seed: int = 1,
+    run: Map[Piece, list[Trace]] = map,
+) -> Table:
+    """Return false winners when one looks after each block, and what threshold repairs it."""
+    specification = Specification(arms=_arms(3, 0.5), decision=FORGIVING)
+    rows = []
+    for looks in (1, 2, 4):
+        design = DesignShape(blocks=4, period_days=7, looks=looks)
+        neutral = Scenario(name="no difference")
+        tasks = [
+            Piece(specification, design, neutral, seed, 0, start, min(50, trials - start), 1000)
+            for start in range(0, trials, 50)
+        ]
+        traces = [trace for piece in run(simulate_piece, tasks) for trace in piece]
+        highest = np.array([max(t.could_be_best, default=0.0) for t in traces])
+        threshold, low, high = calibrated_threshold(traces)
+        false = float((highest >= UNADJUSTED).mean())
+        error = float(np.sqrt(false * (1 - false) / trials))
+        rows.append(
+            (
+                str(looks),
+                f"{100 * false:.1f} ({100 * error:.1f})",
+                f"{threshold:.3f} ({low:.3f} to {high:.3f})",
+            )
+        )
+    return Table(
+        title="Peeking: 3 arms without any difference, 4 blocks of 7-day periods",
+        headings=("looks", f"best named at {UNADJUSTED} (%)", "threshold for 5 %"),
+        rows=tuple(rows),
+        notes=(f"{trials} trials each; expected loss not limited, to show the threshold alone.",),
+    )
+
+
+# -- reliability ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ReliabilityTask:
+    """Trials of patients drawn from the priors."""
+
+    start: int
+    count: int
+    seed: int
+
+
+type Leaders = list[tuple[float, bool]]
+
+
+def leaders(task: ReliabilityTask) -> Leaders:
+    """Return the leader's probability of being best, and whether it truly is, by trial."""
+    specification = Specification(arms=_arms(3, 0.5))
+    design = DesignShape(blocks=3, period_days=7)
+    best, trials = [], []
+    for n in range(task.start, task.start + task.count):
+        generator = np.random.default_rng((task.seed, n))
+        patient = draw_patient(specification, generator)
+        close = tuple(0.4 * effect for effect in patient.effects)
+        patient = replace(patient, effects=close, missing=0.1)
+        order = draw_order(3, design, generator)
+        best.append(int(np.argmin(patient.effects)))
+        trials.append(
+            simulate_trial(
+                patient,
+                specification,
+                np.repeat(order, design.period_days),
+                day_period=np.repeat(np.arange(len(order)), design.period_days),
+                generator=generator,
+            )
+        )
+    narrow = replace(specification.priors, arm=replace(specification.priors.arm, sd=0.6))
+    fitted = exact.fit_many(
+        trials, replace(specification, priors=narrow), seed=1, draws=1000, only_arms=True
+    )
+    probabilities = [probability_best(posterior.arm_mean) for posterior in fitted]
+    return [
+        (float(p.max()), int(p.argmax()) == truth)
+        for p, truth in zip(probabilities, best, strict=True)
+    ]
+
+
+def reliability_table(
+    *,
+    trials: int = 1000,
+    seed: int = 1,
+    run: Map[ReliabilityTask, Leaders] = map,
+) -> Table:
+    """Return how often the leader is truly best, by its stated probability."""
+    tasks = [ReliabilityTask(s, min(PIECE, trials - s), seed) for s in range(0, trials, PIECE)]
+    pairs = [pair for piece in run(leaders, tasks) for pair in piece]
+    stated = np.array([p for p, _ in pairs])
+    true = np.array([t for _, t in pairs])
+    edges = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 0.96, 1.0001)
+    rows, passed = [], True
+    for low, high in pairwise(edges):
+        own = (stated >= low) & (stated < high)
+        if not own.any():
+            continue
+        share = float(true[own].mean())
+        expected = float(stated[own].mean())
+        error = float(np.sqrt(expected * (1 - expected) / own.sum()))
+        passed &= abs(share - expected) <= 3 * error + 0.005
+        rows.append(
+            (
+                f"{low:.2f} to {min(high, 1):.2f}",
+                str(int(own.sum())),
+                f"{expected:.3f}",
+                f"{share:.3f} ({error:.3f})",
+            )
+        )
+    return Table(
+        title="Reliability: how often the leader is truly best",
+        headings=("stated P(best)", "trials", "mean stated", "share true (MC error)"),
+        rows=tuple(rows),
+        passed=passed,
+        notes=("Patients from the priors, arm effects N(0, 0.6), 3 arms, 3 blocks of 7 days.",),
+    )
