@@ -41,7 +41,14 @@ from trials.domain.errors import AnalysisError, NotAllowedError, NotFoundError
 from trials.domain.life_cycle import Step
 from trials.services.actor import SYSTEM, Actor
 from trials.services.allocation import masked_sequence
-from trials.services.analysis import assemble_data, fit_result, release_result
+from trials.services.analysis import (
+    assemble_data,
+    finish_fit,
+    fit_result,
+    prepare_fit,
+    release_result,
+    request_fit,
+)
 from trials.services.diary import record_entry
 from trials.services.export import ExportedFile, ExportKind, export
 from trials.services.trials import move, pause_trial, resume_trial
@@ -376,3 +383,38 @@ def test_the_days_of_an_export_run_on_without_a_gap(
     assert days[0] == 1
     assert all(b == a + 1 for a, b in pairwise(days))
     assert [row["pain"] for row in rows if row["phase"] == "paused"] == ["", ""]
+
+
+@pytest.mark.sampling
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_both_engines_give_the_released_numbers_again(
+    session: Session, analyst: Actor, clinician: Actor, now: datetime, tmp_path: Path
+):
+    from models.confirm import confirm  # PyMC is loaded only here
+
+    trial = make_completed(session, clinician, now)
+    fit = request_fit(session, VAULT, analyst, trial, purpose="final", now=now)
+    task = prepare_fit(session, VAULT, fit)
+    analysis = confirm(task.data, task.specification, seed=task.seed)
+    finish_fit(session, VAULT, fit, task, analysis, now)
+    release(session, analyst, trial, fit, now)
+    for kind in ExportKind:
+        file = take(session, analyst, trial, fit, kind, now)
+        (tmp_path / file.name.partition("-")[2]).write_text(file.content, encoding="utf-8")
+    released = json.loads((tmp_path / "RESULT.json").read_text("utf-8"))
+    command = [
+        str(tmp_path / "DIARY.csv"),
+        *("--protocol", str(tmp_path / "PROTOCOL.toml")),
+        *("--out", str(tmp_path / "AGAIN.json")),
+        *("--engine", "both"),
+        *("--seed", released["provenance"]["seed"]),
+    ]
+    CliRunner().invoke(analyze_command, command)
+    repeated = json.loads((tmp_path / "AGAIN.json").read_text("utf-8"))
+
+    assert released["diagnostics"]["engine"] == "both"
+    assert released["verdict"]["provisional"] is False
+    for key in ("arms", "contrasts", "parameters", "outcome_alone"):
+        assert repeated[key] == released[key]
+    for key in ("data_hash", "specification_hash"):
+        assert repeated["provenance"][key] == released["provenance"][key]
