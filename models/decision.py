@@ -89,6 +89,7 @@ def insufficiencies(data: TrialData, specification: Specification) -> tuple[Phra
     rule, observed = specification.decision, data.observed
     reasons: list[Phrase] = []
     period_arm, share = data.period_arm, coverage(data)
+    lacking = False
     for k, label in enumerate(data.arms):
         own = np.flatnonzero(period_arm == k)
         if not observed[data.day_arm == k].any():
@@ -97,10 +98,14 @@ def insufficiencies(data: TrialData, specification: Specification) -> tuple[Phra
         enough = share[own] >= rule.minimum_coverage
         if enough.sum() < rule.minimum_periods:
             reasons.append(words.too_few_periods(label, int(enough.sum()), rule.minimum_periods))
-            reasons += [
-                words.too_few_ratings(p + 1, float(share[p]), rule.minimum_coverage)
-                for p in own[~enough]
-            ]
+            lacking = True
+    if lacking:
+        # Every thin period is named, whatever its arm: those of the lacking arm alone would
+        # tell which periods share an arm.
+        reasons += [
+            words.too_few_ratings(int(p) + 1, float(share[p]), rule.minimum_coverage)
+            for p in np.flatnonzero((share < rule.minimum_coverage) & (period_arm >= 0))
+        ]
     in_force = data.in_analysis & (data.day_arm >= 0)
     overall = float(observed[in_force].mean()) if in_force.any() else 0.0
     if overall < rule.minimum_coverage:
@@ -128,16 +133,21 @@ def coverage(data: TrialData) -> Floats:
 
 
 def _short_periods(data: TrialData, specification: Specification) -> list[Phrase]:
-    """Arms whose shortest period is shorter than three effect half-lives of theirs."""
-    days = np.bincount(data.day_period)
-    short = []
-    for k, arm in enumerate(specification.arms):
-        own = days[data.period_arm == k]
-        if arm.half_life_days is None or not own.size:
-            continue
-        if own.min() < HALF_LIVES_IN_PERIOD * arm.half_life_days:
-            short.append(words.period_too_short(arm.label, int(own.min()), arm.half_life_days))
-    return short
+    """Arms for which the trial's periods are shorter than three of their effect half-lives.
+
+    The last period may have been cut short, or not be over: it is left out. The shortest of
+    the others is held against every arm, whichever it was given to, so that a refusal depends
+    on the design and never tells which arm was in force when.
+    """
+    lengths = np.bincount(data.day_period)[:-1][data.period_arm[:-1] >= 0]
+    if not lengths.size:
+        return []
+    shortest = int(lengths.min())
+    return [
+        words.period_too_short(arm.label, shortest, arm.half_life_days)
+        for arm in specification.arms
+        if arm.half_life_days is not None and shortest < HALF_LIVES_IN_PERIOD * arm.half_life_days
+    ]
 
 
 # -- after the fit: can it be trusted? -------------------------------------------------------

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import permutations
 
@@ -237,6 +237,37 @@ def operating_characteristics(
             _result(scenario, traces[index], specification) for index, scenario in enumerate(chosen)
         ),
     )
+
+
+def threshold_for(
+    specification: Specification,
+    design: DesignShape,
+    cache: MutableMapping[str, float],
+    *,
+    trials: int = 1000,
+    seed: int = 1,
+    draws: int = 2000,
+) -> float:
+    """Return the calibrated c1 of a design, simulating only when its hash is not in the cache.
+
+    Args:
+        specification: as it will be frozen; its own ``best`` does not matter.
+        design: the shape, with the planned looks.
+        cache: thresholds by design hash; the new one is added.
+        trials: simulated without any difference.
+        seed: of the simulation.
+        draws: from each posterior.
+    """
+    key = design_hash(specification, design)
+    if key not in cache:
+        neutral = Scenario(name="no difference")
+        pieces = (
+            Task(specification, design, neutral, seed, 0, s, min(PIECE, trials - s), draws)
+            for s in range(0, trials, PIECE)
+        )
+        traces = [trace for piece in pieces for trace in simulate_piece(piece)]
+        cache[key] = calibrated_threshold(traces)[0]
+    return cache[key]
 
 
 def calibrated_threshold(traces: Sequence[Trace]) -> tuple[float, float, float]:

@@ -155,6 +155,16 @@ def test_a_trial_is_fitted_the_same_alone_and_among_others(case, trial, request)
     assert together[0].arm_mean == pytest.approx(together[2].arm_mean, abs=1e-9)
 
 
+def test_leaving_the_other_parameters_out_changes_no_arm(trial, specification):
+    whole, arms = (
+        fit_many([trial], specification, seed=3, draws=500, only_arms=only)[0]
+        for only in (False, True)
+    )
+
+    assert np.array_equal(whole.arm_mean, arms.arm_mean)
+    assert arms.parameters == {}
+
+
 def test_the_same_seed_gives_the_same_draws_and_another_does_not(trial, fading):
     one, again = (fit(trial, fading, seed=7, draws=200) for _ in range(2))
     other = fit(trial, fading, seed=8, draws=200)

@@ -17,6 +17,7 @@ from models.operating import (
     design_hash,
     draw_order,
     operating_characteristics,
+    threshold_for,
 )
 from models.specification import DecisionRule
 
@@ -132,6 +133,19 @@ def test_a_threshold_is_cached_by_all_that_decides_it(specification):
     assert design_hash(specification, DESIGN) != design_hash(
         specification, replace(DESIGN, looks=3)
     )
+
+
+def test_a_known_design_is_not_simulated_again(specification):
+    cache = {}
+    first = threshold_for(specification, DESIGN, cache, trials=20, draws=200)
+    table = operating_characteristics(
+        specification, DESIGN, (Scenario(name="no difference"),), trials=20, draws=200
+    )
+
+    assert first == table.threshold
+    assert cache == {design_hash(specification, DESIGN): first}
+    cache[design_hash(specification, DESIGN)] = 0.123
+    assert threshold_for(specification, DESIGN, cache) == 0.123
 
 
 def test_sensible_scenarios_ask_about_side_effects_only_when_they_are_weighed(fading):
