@@ -3,7 +3,7 @@
 import re
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -85,11 +85,23 @@ def close_app(app: Flask) -> None:
 
 
 @pytest.fixture
-def app(database_url: str, tmp_path: Path) -> Iterator[Flask]:
+def new_app(database_url: str, tmp_path: Path) -> Iterator[Callable[..., Flask]]:
+    """Make one more application on the database of this test; it is closed at the end."""
+    apps = []
+
+    def make(**config: Any) -> Flask:
+        apps.append(make_app(database_url, tmp_path, **config))
+        return apps[-1]
+
+    yield make
+    for app in apps:
+        close_app(app)
+
+
+@pytest.fixture
+def app(new_app: Callable[..., Flask]) -> Flask:
     """The application on the fresh database of this test, SQLite and PostgreSQL."""
-    app = make_app(database_url, tmp_path)
-    yield app
-    close_app(app)
+    return new_app()
 
 
 @pytest.fixture

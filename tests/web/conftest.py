@@ -3,10 +3,10 @@
 import pytest
 from flask import Flask
 
-from tests.plugins.web import app, visitor
+from tests.plugins.web import app, new_app, visitor
 from tests.web.gallery.app import create_gallery
 
-__all__ = ["app", "gallery", "visitor"]
+__all__ = ["app", "gallery", "new_app", "visitor"]
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from tests.builders import VAULT, make_actor, make_draft, make_site
-from tests.plugins.web import Visitor, make_app
+from tests.plugins.web import Visitor, close_app, make_app
 from trials.domain.blinding import Role
 from trials.domain.errors import (
     AccountError,
@@ -203,10 +203,9 @@ def test_links_of_messages_ignore_the_host_a_request_names(app: Flask):
         assert edge.absolute_url("entrance.link", token="t") == "http://127.0.0.1:8000/i/t"
 
 
-def test_only_the_public_host_is_answered(database_url: str, tmp_path, monkeypatch):
+def test_only_the_public_host_is_answered(new_app, monkeypatch):
     monkeypatch.setenv("LENITIVE_PUBLIC_URL", "https://trials.clinic.example")
-    app = make_app(database_url, tmp_path)
-    ask = app.test_client().get
+    ask = new_app().test_client().get
 
     assert ask("/healthz", base_url="https://trials.clinic.example").status_code == 200
     assert ask("/healthz", base_url="https://evil.example").status_code == 400
@@ -217,6 +216,7 @@ def test_the_monitor_learns_that_the_database_is_gone(tmp_path):
     app.testing = False
 
     assert app.test_client().get("/healthz").status_code == 500
+    close_app(app)
 
 
 def test_a_form_without_its_token_is_refused_with_a_way_back(visitor: Visitor):

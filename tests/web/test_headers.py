@@ -4,7 +4,7 @@ import re
 
 from flask import Flask
 
-from tests.plugins.web import Visitor, make_app
+from tests.plugins.web import Visitor
 
 
 def test_the_policy_allows_no_inline_code(visitor: Visitor):
@@ -40,11 +40,10 @@ def test_the_other_guards_are_there(visitor: Visitor):
     assert "Strict-Transport-Security" not in headers  # plain http on one's own machine
 
 
-def test_behind_https_cookies_and_headers_say_so(database_url: str, tmp_path, monkeypatch):
+def test_behind_https_cookies_and_headers_say_so(new_app, monkeypatch):
     monkeypatch.setenv("LENITIVE_PUBLIC_URL", "https://trials.clinic.example")
-    app = make_app(database_url, tmp_path)
 
-    response = app.test_client().get("/code", base_url="https://trials.clinic.example")
+    response = new_app().test_client().get("/code", base_url="https://trials.clinic.example")
 
     cookie = response.headers["Set-Cookie"]
     assert cookie.startswith("__Host-lenitive=")

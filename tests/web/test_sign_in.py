@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
 from tests.builders import make_account, make_site
-from tests.plugins.web import Visitor, close_app, make_app
+from tests.plugins.web import Visitor
 from trials.domain.blinding import Role
 from trials.services.accounts import hash_password
 from trials.store.account import AccountRow, LoginAttemptRow
@@ -126,15 +126,11 @@ def test_an_unknown_account_is_slowed_down_just_the_same(visitor: Visitor, accou
     assert answers == [200] * 5 + [429]
 
 
-def test_a_restart_forgets_no_attempt(
-    app: Flask, visitor: Visitor, account, database_url: str, tmp_path
-):
+def test_a_restart_forgets_no_attempt(visitor: Visitor, account, new_app):
     for _try in range(5):
         sign_in(visitor, password="wrong horse battery")
-    restarted = make_app(database_url, tmp_path)
 
-    assert sign_in(restarted.test_client()).status_code == 429
-    close_app(restarted)
+    assert sign_in(new_app().test_client()).status_code == 429
 
 
 def test_the_owner_gets_in_from_elsewhere_meanwhile(app: Flask, visitor: Visitor, account):
