@@ -16,7 +16,6 @@ from sqlalchemy.orm import Session
 
 from trials.domain.blinding import Blinding, Role, may_see_allocation
 from trials.domain.calendar import local_day, zone_of
-from trials.domain.design import AnalysisSet, Outcome, Scheme
 from trials.domain.life_cycle import RESULT_KNOWN, STATE_NAMES, UNDER_WAY, State
 from trials.domain.protocol import Protocol
 from trials.services import allocation, diary, trials
@@ -37,12 +36,13 @@ from trials.store.trial import (
     protocols_of_trial,
 )
 from trials.web.access import open_to
+from trials.web.agreement import NOTHING, agreed, candidates
 from trials.web.course import Course, Entries, actual_course, day_state, planned_course
 from trials.web.deeds import DeedLink, deeds_of
 from trials.web.edge import current_account, current_actor, now, transaction, vault
 from trials.web.local_words import days_between
 from trials.web.menu import MenuItem
-from trials.web.phrases import number_text, percent_text
+from trials.web.phrases import percent_text
 
 bp = Blueprint("clinician", __name__, url_prefix="/clinician")
 
@@ -81,7 +81,6 @@ MENU = (
     ),
 )
 
-NOTHING = "\N{EN DASH}"
 STATE_FILTERS = ("", "waiting", *State)
 
 
@@ -388,8 +387,8 @@ def _trial_page(session: Session, trial: TrialRow, at: datetime) -> TrialPage:
             for p in pauses_of_trial(session, trial.id)
         ),
         deeds=deeds_of(trial, consented=overview.consented),
-        protocol=_protocol_rows(protocol),
-        candidates=_candidates(protocol),
+        protocol=agreed(protocol),
+        candidates=candidates(protocol),
         version=shown.version,
         hash=shown.hash or "",
         commitment=allocation.commitment_of(session, trial) if shown.hash else "",
@@ -504,103 +503,6 @@ def _day_lines(rows: list[DiaryDayRow], entries: Entries, at: datetime) -> Itera
             state=state,
             note=", ".join(notes),
         )
-
-
-def _protocol_rows(protocol: Protocol) -> tuple[tuple[str, str], ...]:
-    design, rule = protocol.design, protocol.decision
-    order = {
-        Scheme.BALANCED: _("Balanced: each treatment follows each other equally often"),
-        Scheme.RANDOM_BLOCKS: _("Random within each block"),
-        Scheme.PAIRED: _("Paired: every second block reverses the one before"),
-        Scheme.FIXED: _("Fixed by hand"),
-    }[design.scheme]
-    outcome = {
-        Outcome.PAIN: _("Pain, average of 24 hours"),
-        Outcome.NET_BURDEN: _("Net burden: pain and side effects together"),
-    }[protocol.outcome]
-    weighing = {
-        AnalysisSet.AS_ASSIGNED: _("Every day counts for the treatment that was due"),
-        AnalysisSet.AS_TAKEN: _("By what was taken"),
-    }[protocol.analysis_set]
-    asked = [item.label for item in protocol.questionnaire.side_effects]
-    extra = [
-        text
-        for wanted, text in (
-            (protocol.questionnaire.sleep, _("sleep")),
-            (protocol.questionnaire.interference, _("interference")),
-            (
-                bool(protocol.questionnaire.rescue),
-                _("rescue medicine: %(name)s", name=protocol.questionnaire.rescue),
-            ),
-        )
-        if wanted
-    ]
-    window = protocol.window
-    rows = [
-        (_("Treatments"), _("hidden") if protocol.blinding is Blinding.BLINDED else _("open")),
-        (
-            _("Blocks"),
-            _(
-                "%(blocks)s, each treatment once in each; %(periods)s periods",
-                blocks=design.blocks,
-                periods=design.periods,
-            ),
-        ),
-        (
-            _("Period"),
-            _(
-                "%(days)s days, the first %(washout)s left out of the answer",
-                days=design.period_days,
-                washout=design.washout_days,
-            ),
-        ),
-        (_("Run-in"), ngettext("%(num)s day", "%(num)s days", design.run_in_days)),
-        (_("Order"), order),
-        (_("Outcome"), outcome),
-    ]
-    if protocol.outcome is Outcome.NET_BURDEN:
-        rows.append(
-            (
-                _("Weight of side effects"),
-                _(
-                    "one point of bother counts as %(weight)s points of pain",
-                    weight=number_text(protocol.bother_weight, 2),
-                ),
-            )
-        )
-    rows += [
-        (
-            _("Called best at"),
-            _(
-                "%(best)s or more; smallest difference that matters: %(margin)s points",
-                best=percent_text(rule.best),
-                margin=number_text(rule.equal_margin),
-            ),
-        ),
-        (_("Days without the dose"), weighing),
-        (
-            _("Diary"),
-            _(
-                "from %(opens)s to %(closes)s",
-                opens=window.opens.isoformat("minutes"),
-                closes=window.closes.isoformat("minutes"),
-            ),
-        ),
-        (_("Side effects asked"), ", ".join(asked) or _("none by name")),
-        (_("Also asked"), ", ".join(extra) or _("nothing else")),
-    ]
-    return tuple((str(head), str(value)) for head, value in rows)
-
-
-def _candidates(protocol: Protocol) -> tuple[tuple[str, str, str], ...]:
-    return tuple(
-        (
-            candidate.name,
-            candidate.dose or NOTHING,
-            str(_("reference")) if candidate.treatment == protocol.comparator else NOTHING,
-        )
-        for candidate in protocol.candidates
-    )
 
 
 def _consents(session: Session, versions: Iterable[ProtocolRow]) -> tuple[ConsentLine, ...]:
