@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping
 from datetime import timedelta
+from inspect import iscoroutinefunction
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -168,6 +169,10 @@ def _trusted_hosts(settings: Settings) -> list[str] | None:
 
 def _init_extensions(app: Flask) -> None:
     db.init_app(app)
+    # There are no asynchronous sessions to close; trying to costs an event loop per request.
+    app.teardown_appcontext_funcs = [
+        close for close in app.teardown_appcontext_funcs if not iscoroutinefunction(close)
+    ]
     with app.app_context():
         if db.engine.dialect.name == "sqlite":
             prepare_sqlite(db.engine)
