@@ -238,4 +238,4 @@ def _look_at_one(
         with OnFailure(put_off), desk.sessions.begin() as session:
             step(session, desk.vault, trial_id, now)
     except TrialError as error:
-        log.warning("put_off", step=column.key, trial=trial_id, exc_info=error)
+        log.warning("put_off", step=column.key, trial=trial_id, error=type(error).__qualname__)

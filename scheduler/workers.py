@@ -234,8 +234,8 @@ def keep_fit(
 ) -> bool:
     """Keep a result, unless somebody else has taken the analysis over meanwhile."""
     with sessions.begin() as session:
-        row = session.get_one(FitRow, taken.row_id)
-        if not still_held(session, row, name):
+        row = session.get(FitRow, taken.row_id)
+        if row is None or not still_held(session, row, name):
             return False
         task = replace(taken.task, draws_file=finished.draws_file)
         finish_fit(session, vault, row, task, finished.analysis, now)
