@@ -1,6 +1,6 @@
 """Short ways to make valid people and trials."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from uuid import uuid4
@@ -261,9 +261,12 @@ def make_fit(
     purpose: str = "final",
     *,
     draws: int = 1000,
+    meanwhile: Callable[[], object] | None = None,
 ) -> FitRow:
-    """Ask for an analysis and have it done."""
+    """Ask for an analysis and have it done; something may happen while the worker computes."""
     fit = request_fit(session, VAULT, analyst, trial, purpose=purpose, now=now)
     task = prepare_fit(session, VAULT, fit)
+    if meanwhile is not None:
+        meanwhile()
     finish_fit(session, VAULT, fit, task, run_exactly(task, draws=draws), now)
     return fit

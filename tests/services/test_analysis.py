@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import permutations
 
 import numpy as np
@@ -633,8 +634,8 @@ def test_a_diary_that_changed_asks_for_a_new_fit(
     session: Session, analyst: Actor, clinician: Actor, now: datetime
 ):
     trial = make_completed(session, clinician, now, missed={28})
-    fit = make_fit(session, analyst, trial, now)
-    fill_day(session, trial, trial_days(trial)[-1])
+    late = partial(fill_day, session, trial, trial_days(trial)[-1])
+    fit = make_fit(session, analyst, trial, now, meanwhile=late)
 
     with pytest.raises(AnalysisError, match="changed"):
         release(session, analyst, trial, fit, now)

@@ -5,6 +5,7 @@ import io
 import json
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -286,8 +287,8 @@ def test_a_changed_diary_is_not_passed_off_as_the_analysed_one(
     session: Session, analyst: Actor, clinician: Actor, now: datetime
 ):
     trial = make_completed(session, clinician, now, missed={28})
-    fit = make_fit(session, analyst, trial, now)
-    fill_day(session, trial, trial_days(trial)[-1])
+    late = partial(fill_day, session, trial, trial_days(trial)[-1])
+    fit = make_fit(session, analyst, trial, now, meanwhile=late)
 
     with pytest.raises(AnalysisError, match="changed"):
         take(session, analyst, trial, fit, ExportKind.DIARY, now)

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -452,8 +453,8 @@ def test_a_stale_form_releases_nothing_and_keeps_the_comment(
 
 def test_a_diary_that_changed_cannot_be_released(desk: Desk):
     trial = make_completed(desk.session, desk.clinician, START, missed={28})
-    fit = make_fit(desk.session, desk.analyst, trial, NOW)
-    fill_day(desk.session, trial, trial_days(trial)[-1])
+    late = partial(fill_day, desk.session, trial, trial_days(trial)[-1])
+    fit = make_fit(desk.session, desk.analyst, trial, NOW, meanwhile=late)
     shown, confirm = desk.get(page_of(trial)).text, desk.get(release_page(trial, fit)).text
 
     assert "The diary has changed since this analysis" in shown
@@ -464,8 +465,9 @@ def test_a_diary_that_changed_cannot_be_released(desk: Desk):
 
 def test_an_older_analysis_cannot_be_released(desk: Desk):
     trial = make_completed(desk.session, desk.clinician, START, missed={28})
-    older = make_fit(desk.session, desk.analyst, trial, NOW - timedelta(hours=2))
-    fill_day(desk.session, trial, trial_days(trial)[-1])
+    late = partial(fill_day, desk.session, trial, trial_days(trial)[-1])
+    two_hours_ago = NOW - timedelta(hours=2)
+    older = make_fit(desk.session, desk.analyst, trial, two_hours_ago, meanwhile=late)
     make_fit(desk.session, desk.analyst, trial, NOW - timedelta(hours=1))
     newest_page = page_of(trial)
     response = desk.send(
