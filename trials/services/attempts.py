@@ -1,7 +1,8 @@
 """Slow down guessing: attempts to get in are counted in the database, so a restart forgets none.
 
-An attempt is counted before it is made, so that many at once do not slip through, and struck
-out when it succeeds. Only keyed digests of addresses are kept, for a day.
+An attempt is counted, and that is committed, before it is made: a flood of them finds the door
+shut but for the few that arrive in the same instant. A success strikes its attempts out. Only
+keyed digests of addresses are kept, for a day.
 """
 
 import hmac

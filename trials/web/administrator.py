@@ -295,7 +295,7 @@ def _person(row: AccountRow) -> Person:
         role=role.value if role else "",
         active=row.active,
         has_password=row.password is not None,
-        has_second_step=row.tf_primary_method is not None,
+        has_second_step=row.tf_primary_method is not None or bool(row.webauthn),
         is_oneself=row.id == current_account().id,
     )
 
