@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from models.analysis import Analysis, analyze
 from models.data import NO_ARM, TrialData, trial_data
+from models.errors import ModelInputError
 from models.specification import Arm, DecisionRule, Specification
 from trials.domain.blinding import Blinding, Role, may_see_interim_result
 from trials.domain.calendar import Phase
@@ -103,7 +104,7 @@ def assemble_data(session: Session, vault: Vault, trial: TrialRow) -> TrialData:
     """
     protocol = _frozen(session, trial)
     sequence = allocation.masked_sequence(session, vault, trial)
-    rows = [r for r in days_of_trial(session, trial.id) if r.state != "cancelled"]
+    rows = days_of_trial(session, trial.id)
     if trial.current_state in UNDER_WAY and trial.how_blinded is Blinding.BLINDED:
         rows = _of_whole_blocks(rows, len(protocol.design.arms))
     while rows and _is_ahead(rows[-1]):
@@ -124,15 +125,20 @@ def assemble_data(session: Session, vault: Vault, trial: TrialRow) -> TrialData:
             taken.append(nan)
     found = [entries.get(row.day) for row in rows]
     first_period = rows[0].period
-    return trial_data(
-        labels,
-        day_arm=[NO_ARM if r.period == 0 else labels.index(sequence[r.period - 1]) for r in rows],
-        day_period=[r.period - first_period for r in rows],
-        outcome=[nan if e is None else float(e.pain) for e in found],
-        in_analysis=[r.phase in {Phase.RUN_IN, Phase.EVALUATION} for r in rows],
-        taken=taken,
-        bothers={"bother": [nan if e is None else float(e.bother) for e in found]},
-    )
+    try:
+        return trial_data(
+            labels,
+            day_arm=[
+                NO_ARM if r.period == 0 else labels.index(sequence[r.period - 1]) for r in rows
+            ],
+            day_period=[r.period - first_period for r in rows],
+            outcome=[nan if e is None else float(e.pain) for e in found],
+            in_analysis=[r.phase in {Phase.RUN_IN, Phase.EVALUATION} for r in rows],
+            taken=taken,
+            bothers={"bother": [nan if e is None else float(e.bother) for e in found]},
+        )
+    except ModelInputError as problem:
+        raise AnalysisError(_("This diary cannot be analysed: %(why)s"), why=str(problem)) from None
 
 
 def _of_whole_blocks(rows: list[DiaryDayRow], arms: int) -> list[DiaryDayRow]:
@@ -146,8 +152,9 @@ def _of_whole_blocks(rows: list[DiaryDayRow], arms: int) -> list[DiaryDayRow]:
 
 
 def _is_ahead(row: DiaryDayRow) -> bool:
-    """Return whether a day is still to come, also where a pause holds it back for now."""
-    return row.state == "planned" or (row.state == "paused" and row.phase != Phase.PAUSED)
+    """Return whether a day is still to come, held back by a pause, or cut off by a stop."""
+    held_back = row.state == "paused" and row.phase != Phase.PAUSED
+    return row.state in {"planned", "cancelled"} or held_back
 
 
 def specify(protocol: Protocol, arm_key: Mapping[str, str]) -> Specification:
@@ -306,7 +313,7 @@ def get_fit(session: Session, trial: TrialRow, public_id: str) -> FitRow:
 
 def _with_both_engines(session: Session, fit: FitRow, actor: Actor, now: datetime) -> FitRow:
     """Return the fit, asked for by a person from now on: what the clock asks for has one engine."""
-    if actor.role is None or fit.requested_by != SYSTEM.public_id or fit.purpose == "final":
+    if actor.role is None or fit.purpose == "final":
         return fit
     fit.requested_by = actor.public_id
     if fit.done_at is not None and fit.summary is not None and _provisional(fit.summary):
@@ -348,7 +355,8 @@ def finish_fit(
     data_hash = fingerprint(vault, task.data)
     twin = same_fit(session, trial.id, fit.purpose, data_hash, fit.protocol_hash)
     if twin is not None and twin.id != fit.id:
-        superfluous = fit if twin.done_at is not None else twin
+        awaited = twin.claimed_by is not None or twin.requested_by != SYSTEM.public_id
+        superfluous = fit if twin.done_at is not None or awaited else twin
         session.delete(superfluous)
         session.flush()
         if superfluous is fit:
@@ -448,6 +456,7 @@ def release_result(
         AllocationError: the allocation is not the one promised at the freeze.
     """
     require_role(actor, Role.ANALYST)
+    trial = lock_trial(session, trial.id)
     if trial.revision != revision:
         raise EditConflictError(
             _("Somebody else changed this trial while you were looking at it. Look again.")

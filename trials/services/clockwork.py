@@ -192,7 +192,7 @@ def trials_to_fit(session: Session, now: datetime, *, most: int = FEW) -> list[i
 
     Interim analyses are paced: none is asked for while many wait.
     """
-    ended = ended_trials_to_fit(session, most)
+    ended = ended_trials_to_fit(session, now, most)
     room = MOST_WAITING_INTERIM_FITS - waiting_fits(session, "interim")
     if room <= 0:
         return ended

@@ -9,7 +9,7 @@ from trials.domain.calendar import Lateness, lateness, local_day, zone_of
 from trials.domain.canonical import canonical_hash
 from trials.domain.diary import Answers, Questionnaire, Source
 from trials.domain.errors import DiaryClosedError, NotFoundError
-from trials.domain.life_cycle import UNDER_WAY
+from trials.domain.life_cycle import RESULT_KNOWN, UNDER_WAY, State
 from trials.domain.words import marked as _
 from trials.services.actor import Actor, record
 from trials.store.diary import (
@@ -22,8 +22,10 @@ from trials.store.diary import (
     latest_entry,
     lock_day,
 )
-from trials.store.trial import TrialRow, frozen_protocol, periods_of_trial
+from trials.store.trial import TrialRow, frozen_protocol, lock_trial, periods_of_trial
 
+ANALYSED = frozenset({State.ANALYSED, *RESULT_KNOWN})
+"""States in which the diary is what the answer was made from, and stays so."""
 EXPECTED = frozenset({"open", "answered", "missed"})
 """States of days that were due: the denominator of adherence."""
 
@@ -192,6 +194,7 @@ def record_entry(
     Raises:
         DiaryClosedError: too early, too late, or no day of this trial.
     """
+    trial = lock_trial(session, trial.id)
     row = find_day(session, trial.id, day)
     if row is None:
         raise DiaryClosedError(_("This day does not belong to the trial."))
@@ -201,6 +204,10 @@ def record_entry(
         if sent_before.diary_day_id != row.id:
             raise DiaryClosedError(_("This form was already sent for another day. Open it again."))
         return Receipt(day, sent_before.revision, sent_before.minutes_late, repeated=True)
+    if trial.current_state in ANALYSED:
+        raise DiaryClosedError(
+            _("The diary is closed: your answers have been worked out. Thank you for all of them.")
+        )
     previous = latest_entry(session, row.id)
     _check_open(row, previous, now)
     entry = DiaryEntryRow(

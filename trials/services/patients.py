@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from trials.domain.blinding import Role
@@ -44,11 +45,6 @@ def add_patient(
     zone_of(timezone)
     if not code or not name.strip():
         raise ProtocolError(_("A patient needs a code and a name."))
-    taken = session.scalar(
-        select(PatientRow.id).where(PatientRow.site_id == actor.site_id, PatientRow.code == code)
-    )
-    if taken is not None:
-        raise ProtocolError(_("There is a patient with the code %(code)s already."), code=code)
     patient = PatientRow(
         site_id=actor.site_id or 0,
         code=code,
@@ -58,8 +54,13 @@ def add_patient(
         locale=locale,
         created_at=now,
     )
-    session.add(patient)
-    session.flush()
+    try:
+        with session.begin_nested():
+            session.add(patient)
+    except IntegrityError as problem:  # the database is asked, so two clicks cannot both win
+        raise ProtocolError(
+            _("There is a patient with the code %(code)s already."), code=code
+        ) from problem
     record(
         session,
         actor,

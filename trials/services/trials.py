@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 
-from sqlalchemy import select, update
+from sqlalchemy import and_, or_, select, update
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.attributes import flag_modified
 
@@ -50,6 +50,7 @@ from trials.store.trial import (
     frozen_protocol,
     guesses_of_trial,
     latest_protocol,
+    lock_trial,
     pauses_of_trial,
     periods_of_trial,
 )
@@ -175,8 +176,9 @@ def amend_protocol(
 def record_consent(
     session: Session, actor: Actor, trial: TrialRow, *, given_on: date, now: datetime
 ) -> None:
-    """Record that the patient agreed to this version of the protocol."""
+    """Record that the patient agreed to this version of the protocol; once is enough."""
     require_role(actor, Role.CLINICIAN)
+    trial = lock_trial(session, trial.id)
     frozen = frozen_protocol(session, trial.id)
     if trial.current_state is not State.READY or frozen is None:
         raise StateError(_("Consent is given to a frozen protocol, before the start."))
@@ -323,11 +325,14 @@ def stop_trial(
     _take(session, actor, trial, Step.STOP, now, why=reason.strip())
     trial.ended_at = now
     trial.end_reason = reason.strip()
+    trial.fits_at = now if trial.started_at is not None else None
+    own = DiaryDayRow.trial_id == trial.id
+    held_back = and_(DiaryDayRow.state == "paused", DiaryDayRow.phase != Phase.PAUSED.value)
+    was_due = and_(DiaryDayRow.state.in_(["planned", "open"]), DiaryDayRow.closes_at <= now)
+    session.execute(update(DiaryDayRow).where(own, was_due).values(state="missed"))
     session.execute(
         update(DiaryDayRow)
-        .where(
-            DiaryDayRow.trial_id == trial.id, DiaryDayRow.state.in_(["planned", "open", "paused"])
-        )
+        .where(own, or_(DiaryDayRow.state.in_(["planned", "open"]), held_back))
         .values(state="cancelled")
     )
     session.flush()
@@ -349,6 +354,7 @@ def record_guess(
         ProtocolError: not one of the candidates, or no such level of certainty.
         StateError: the period is not over, or the result is known.
     """
+    trial = lock_trial(session, trial.id)
     frozen = frozen_protocol(session, trial.id)
     candidates = frozen.value.treatments if frozen else ()
     if treatment and treatment not in candidates:
@@ -357,7 +363,7 @@ def record_guess(
         raise ProtocolError(_("Please say how sure you are."))
     row = next((p for p in periods_of_trial(session, trial.id) if p.number == period), None)
     today = local_day(now, zone_of(trial.timezone))
-    if row is None or today < row.last_day:
+    if row is None or today < row.last_day or period in _periods_not_lived(session, trial):
         raise StateError(_("This is asked at the end of the period."))
     if release_of(session, trial.id) is not None:
         raise StateError(_("The result is known already, so the guess would mean nothing."))
@@ -377,6 +383,16 @@ def record_guess(
         )
     )
     session.flush()
+    patient = Actor(None, trial.patient.public_id, Role.PATIENT, trial.site_id, trial.timezone)
+    record(
+        session,
+        patient,
+        "record_guess",
+        _subject(trial),
+        now,
+        trial=trial,
+        after={"period": period},
+    )
 
 
 def guesses_to_ask(session: Session, trial: TrialRow, now: datetime) -> list[PeriodRow]:
@@ -387,12 +403,13 @@ def guesses_to_ask(session: Session, trial: TrialRow, now: datetime) -> list[Per
     """
     if trial.how_blinded is Blinding.OPEN or release_of(session, trial.id) is not None:
         return []
-    lived_until = local_day(min(now, trial.ended_at or now), zone_of(trial.timezone))
-    guessed = {guess.period for guess in guesses_of_trial(session, trial.id)}
+    today = local_day(now, zone_of(trial.timezone))
+    settled = {guess.period for guess in guesses_of_trial(session, trial.id)}
+    settled |= _periods_not_lived(session, trial)
     return [
         period
         for period in periods_of_trial(session, trial.id)
-        if period.last_day <= lived_until and period.number not in guessed
+        if period.last_day <= today and period.number not in settled
     ]
 
 
@@ -469,6 +486,21 @@ def check_candidate(candidate: Candidate, blinding: Blinding) -> None:
             _("%(name)s cannot be hidden from the patient. Make the trial open."),
             name=known.name,
         )
+
+
+def _periods_not_lived(session: Session, trial: TrialRow) -> set[int]:
+    """Return the periods that a stop cut short or a pause holds back.
+
+    While a pause lasts, the dates of what comes behind it are still the old ones.
+    """
+    not_lived = select(DiaryDayRow.period).where(
+        DiaryDayRow.trial_id == trial.id,
+        or_(
+            DiaryDayRow.state == "cancelled",
+            and_(DiaryDayRow.state == "paused", DiaryDayRow.phase != Phase.PAUSED.value),
+        ),
+    )
+    return set(session.scalars(not_lived))
 
 
 def _take(

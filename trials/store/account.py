@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import override
 
 from flask_security.core import RoleMixin, UserMixin, WebAuthnMixin
-from sqlalchemy import JSON, CheckConstraint, Column, ForeignKey, LargeBinary, Table, select
+from sqlalchemy import JSON, CheckConstraint, Column, ForeignKey, Index, LargeBinary, Table, select
 from sqlalchemy.ext.mutable import MutableList
 from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 
@@ -118,6 +118,7 @@ class PatientRow(Base, kw_only=True):
     """A patient. Who this is stands here only; trials know the code."""
 
     __tablename__ = "patient"
+    __table_args__ = (Index("uq_patient_site_id_code", "site_id", "code", unique=True),)
 
     id: Mapped[int] = mapped_column(primary_key=True, init=False)
     public_id: Mapped[str] = mapped_column(unique=True, default_factory=new_public_id)

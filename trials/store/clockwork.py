@@ -217,7 +217,7 @@ def trials_never_looked_at(
         select(TrialRow.id)
         .where(TrialRow.state == State.RUNNING.value, TrialRow.completes_at.is_(None))
         .limit(most)
-        .with_for_update(of=TrialRow, skip_locked=True)
+        .with_for_update(of=TrialRow, skip_locked=True, key_share=True)
         .cte("new")
     )
     query = (
@@ -251,19 +251,19 @@ def trials_to_look_at(
         .limit(most)
     )
     if hold:
-        query = query.with_for_update(of=TrialRow, skip_locked=True)
+        query = query.with_for_update(of=TrialRow, skip_locked=True, key_share=True)
     return list(session.scalars(query))
 
 
-def ended_trials_to_fit(session: Session, most: int) -> list[int]:
-    """Return ended trials for which the clock has not asked for the final analysis yet."""
+def ended_trials_to_fit(session: Session, now: datetime, most: int) -> list[int]:
+    """Return ended trials for which the clock has to ask for the final analysis now."""
     query = (
         select(TrialRow.id)
         .where(
             TrialRow.state.in_([State.COMPLETED.value, State.STOPPED.value]),
-            TrialRow.fits_at.is_not(None),
+            TrialRow.fits_at <= now,
         )
-        .order_by(TrialRow.id)
+        .order_by(TrialRow.fits_at, TrialRow.id)
         .limit(most)
     )
     return list(session.scalars(query))
@@ -274,7 +274,7 @@ def hold_trial(session: Session, trial_id: int, *states: State) -> TrialRow | No
     held = session.scalar(
         select(TrialRow.id)
         .where(TrialRow.id == trial_id, TrialRow.state.in_([state.value for state in states]))
-        .with_for_update(of=TrialRow, skip_locked=True)
+        .with_for_update(of=TrialRow, skip_locked=True, key_share=True)
     )
     if held is None:
         return None

@@ -133,7 +133,7 @@ def lock_day(session: Session, day_id: int) -> DiaryDayRow:
     query = (
         select(DiaryDayRow)
         .where(DiaryDayRow.id == day_id)
-        .with_for_update()
+        .with_for_update(key_share=True)
         .execution_options(populate_existing=True)
     )
     return session.scalars(query).one()

@@ -194,9 +194,19 @@ def find_trial(session: Session, public_id: str) -> TrialRow | None:
     return session.scalar(select(TrialRow).where(TrialRow.public_id == public_id))
 
 
-def lock_trial(session: Session, trial_id: int) -> None:
-    """Hold a trial until the transaction ends, so that requests about it come in turn."""
-    session.execute(select(TrialRow.id).where(TrialRow.id == trial_id).with_for_update())
+def lock_trial(session: Session, trial_id: int) -> TrialRow:
+    """Return the trial as it is now, held until the transaction ends.
+
+    Whoever writes about a trial holds it first, then its days, then the audit chain: always
+    in this order, or two who wait for each other would both be stopped by the database.
+    """
+    query = (
+        select(TrialRow)
+        .where(TrialRow.id == trial_id)
+        .with_for_update(of=TrialRow, key_share=True)
+        .execution_options(populate_existing=True)
+    )
+    return session.scalars(query).one()
 
 
 def trials_of_site(session: Session, site_id: int) -> list[TrialRow]:
@@ -264,7 +274,9 @@ def periods_of_trial(session: Session, trial_id: int) -> list[PeriodRow]:
 
 def pauses_of_trial(session: Session, trial_id: int) -> list[PauseRow]:
     """Return the pauses in order."""
-    query = select(PauseRow).where(PauseRow.trial_id == trial_id).order_by(PauseRow.first)
+    query = (
+        select(PauseRow).where(PauseRow.trial_id == trial_id).order_by(PauseRow.first, PauseRow.id)
+    )
     return list(session.scalars(query))
 
 
