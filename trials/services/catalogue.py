@@ -20,7 +20,11 @@ def catalogue() -> Mapping[str, Treatment]:
 def side_effect_terms() -> Mapping[str, SideEffect]:
     """Return every side effect a diary can list, by id, in the order of the file."""
     return MappingProxyType(
-        {row["id"]: SideEffect(row["id"], row["label"]) for row in _rows("side_effects.csv")}
+        {
+            row["id"]: SideEffect(row["id"], row["label"])
+            for row in _rows("side_effects.csv")
+            if row["listed"] == "yes"
+        }
     )
 
 
