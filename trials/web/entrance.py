@@ -105,7 +105,7 @@ def home() -> ResponseReturnValue:
             if is_demo
         )
     page = HomePage(current_reader().is_anybody, is_demo, staff, patients)
-    return render_template("entrance/home.html", page=page)
+    return render_template("entrance/home.html", page=page, demo=is_demo)
 
 
 @bp.get("/start")
