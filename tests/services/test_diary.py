@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from tests.builders import evening, fill_day, make_actor, make_running, make_site, trial_days
 from trials.domain.blinding import Role
 from trials.domain.errors import DiaryClosedError
+from trials.domain.life_cycle import State
 from trials.services.diary import adherence, open_day, own_entries, today
 from trials.services.trials import pause_trial
 from trials.store.audit import AuditRow
@@ -220,3 +221,15 @@ def test_the_closing_second_is_late(session: Session, trial):
     receipt = fill_day(session, trial, day, at=evening(day + timedelta(days=1), 3))
 
     assert receipt.minutes_late == 1
+
+
+def test_once_the_answers_are_worked_out_the_diary_is_closed(session: Session, trial):
+    """Whoever knows the result could else change the day the result was made from."""
+    day = trial.start_day
+    fill_day(session, trial, day, key="k1")
+    trial.state = State.RELEASED.value
+    session.flush()
+
+    with pytest.raises(DiaryClosedError, match="worked out"):
+        fill_day(session, trial, day, pain=0)
+    assert fill_day(session, trial, day, key="k1").repeated, "what was kept is still confirmed"

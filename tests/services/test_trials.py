@@ -322,3 +322,36 @@ def test_a_guess_makes_sense(session: Session, clinician, now, wrong):
 def test_a_design_decides_how_many_candidates(session: Session, clinician, now):
     with pytest.raises(ProtocolError, match="as many"):
         make_draft(session, clinician, now, replace(PROTOCOL, design=Design(("A", "B", "C"), 2, 7)))
+
+
+def test_stopping_leaves_no_gap_in_the_days(session: Session, clinician, now):
+    """A day that was due and not answered is missing, and a pause stays a pause."""
+    trial = make_running(session, clinician, now)
+    days = trial_days(trial)
+    fill_day(session, trial, days[0])
+    pause_trial(
+        session, clinician, trial, revision=trial.revision, reason="Flu", now=evening(days[1], 9)
+    )
+    resume_trial(session, clinician, trial, revision=trial.revision, now=evening(days[3], 9))
+    fill_day(session, trial, days[4])
+
+    stop_trial(
+        session, clinician, trial, revision=trial.revision, reason="Enough", now=evening(days[5], 9)
+    )
+
+    states = [row.state for row in days_of_trial(session, trial.id)]
+    assert states[:6] == ["answered", "paused", "paused", "missed", "answered", "cancelled"]
+
+
+def test_a_period_that_a_pause_holds_back_is_not_asked_about(session: Session, clinician, now):
+    """While a pause lasts, the dates of what comes behind it are still the old ones."""
+    trial = make_running(session, clinician, now)
+    days = trial_days(trial)
+    pause_trial(
+        session, clinician, trial, revision=trial.revision, reason="Flu", now=evening(days[2], 9)
+    )
+
+    with pytest.raises(StateError, match="end of the period"):
+        record_guess(
+            session, trial, period=1, treatment="", certainty=0, why="", now=evening(days[20])
+        )
