@@ -4,6 +4,7 @@ APScheduler is a clock here and nothing else: its jobs are a few ticks kept in m
 due stands in the database, so any number of these processes may run, on one host or several.
 """
 
+import logging
 import os
 import secrets
 import signal
@@ -50,6 +51,7 @@ def main(settings: Settings | None = None, *, parent: int | None = None) -> None
     """
     settings = settings or read_settings()
     configure_logging(settings.log_level)
+    logging.getLogger("apscheduler").setLevel(logging.CRITICAL)  # we tell of failed ticks ourselves
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stop.set())

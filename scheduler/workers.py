@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from multiprocessing import get_context
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import structlog
 from sqlalchemy.orm import Session, sessionmaker
@@ -24,6 +25,7 @@ from models.analysis import Analysis, analyze
 from trials.domain.errors import TrialError
 from trials.keys import Vault
 from trials.services.analysis import FitTask, finish_fit, prepare_fit
+from trials.services.draws import DRAWS_FOLDER, seal_draws
 from trials.settings import Settings
 from trials.store.fit import FitRow
 from trials.store.lease import claim_next, extend_lease, give_back, still_held
@@ -32,7 +34,6 @@ LEASE = timedelta(minutes=2)
 MOST_ATTEMPTS = 3
 IDLE_SECONDS = 600.0
 """After so long without work the processes end: a loaded PyMC takes half a gigabyte each."""
-DRAWS_FOLDER = "draws"
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 log = structlog.get_logger("fits")
@@ -70,7 +71,7 @@ class Finished:
     draws_file: str
 
 
-def run_fit(task: FitTask, folder: Path, *, confirm: bool) -> Finished:
+def run_fit(task: FitTask, folder: Path, vault: Vault, *, confirm: bool) -> Finished:
     """Run one analysis from plain values; this is all that happens in a worker process."""
     if not confirm:
         return Finished(analyze(task.data, task.specification, seed=task.seed), "")
@@ -80,9 +81,11 @@ def run_fit(task: FitTask, folder: Path, *, confirm: bool) -> Finished:
     if analysis.burden is None:
         return Finished(analysis, "")
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with TemporaryDirectory(prefix="lenitive-") as private:
+        engines.save_draws(Path(private) / "draws.nc", analysis.burden)
+        sealed = seal_draws(vault, task.fit, (Path(private) / "draws.nc").read_bytes())
     draft = folder / f".{os.getpid()}.{task.draws_file}"
-    engines.save_draws(draft, analysis.burden)
-    draft.chmod(0o600)
+    draft.write_bytes(sealed)
     draft.replace(folder / task.draws_file)
     return Finished(analysis, task.draws_file)
 
@@ -154,7 +157,9 @@ class FitWorkers:
             self._executor = self._make()
         folder = self._settings.data_dir.resolve() / DRAWS_FOLDER
         try:
-            future = self._executor.submit(run_fit, taken.task, folder, confirm=taken.confirm)
+            future = self._executor.submit(
+                run_fit, taken.task, folder, self._vault, confirm=taken.confirm
+            )
         except BrokenProcessPool as error:
             self._drop_executor()
             _give_back(self._sessions, self._name, taken.row_id, self._clock(), repr(error))
@@ -197,7 +202,7 @@ def run_waiting_fits(
         if taken is None:
             return count
         finished = run_fit(
-            taken.task, settings.data_dir.resolve() / DRAWS_FOLDER, confirm=taken.confirm
+            taken.task, settings.data_dir.resolve() / DRAWS_FOLDER, vault, confirm=taken.confirm
         )
         keep_fit(sessions, vault, name, taken, finished, clock())
         count += 1

@@ -41,31 +41,22 @@ _PR_SET_PDEATHSIG = 1
 def serve(*, demo: bool, host: str | None, port: int | None) -> None:
     """Run the web server and the scheduler together, until told to stop."""
     settings = _settings(host, port)
-    listener = _listen(settings)
-    settings = _settings(settings.host, listener.getsockname()[1])
-    with database(settings) as engine:
-        check_not_newer(engine)
-        upgrade_schema(engine)
-        if demo:
-            fill_if_empty(engine, settings)
-        greeting = log_ins(engine)
-    environment = {
-        **({"LENITIVE_LOG_LEVEL": "warning"} if demo else {}),  # who looks around reads no log
-        **os.environ,
-        "LENITIVE_HOST": settings.host,
-        "LENITIVE_PORT": str(settings.port),
-    }
-    parent = f"--parent={os.getpid()}"
-    children = [
-        Child("web", ["web", f"--socket={listener.fileno()}", parent], environment, listener),
-        Child("scheduler", ["scheduler", parent], environment),
-    ]
+    with _listen(settings) as listener:
+        settings = _settings(settings.host, listener.getsockname()[1])
+        with database(settings) as engine:
+            check_not_newer(engine)
+            upgrade_schema(engine)
+            if demo:
+                fill_if_empty(engine, settings)
+            greeting = log_ins(engine)
+        children = _children(settings, listener, quiet=demo)
 
-    def greet() -> None:
-        for line in [*greeting, f"Lenitive is ready: {settings.address}", "Stop with Ctrl+C."]:
-            click.echo(line)
+        def greet() -> None:
+            for line in [*greeting, f"Lenitive is ready: {settings.address}", "Stop with Ctrl+C."]:
+                click.echo(line)
 
-    sys.exit(watch_over(children, lambda: _answers(settings), greet))
+        code = watch_over(children, lambda: _answers(settings), greet)
+    sys.exit(code)
 
 
 @click.command()
@@ -214,6 +205,21 @@ def watch_over(
     for child in children:
         child.stop(deadline)
     return 0 if greeted else 1
+
+
+def _children(settings: Settings, listener: socket.socket, *, quiet: bool) -> list[Child]:
+    """Return the two processes; whoever only looks around reads no log."""
+    environment = {
+        **({"LENITIVE_LOG_LEVEL": "warning"} if quiet else {}),
+        **os.environ,
+        "LENITIVE_HOST": settings.host,
+        "LENITIVE_PORT": str(settings.port),
+    }
+    parent = f"--parent={os.getpid()}"
+    return [
+        Child("web", ["web", f"--socket={listener.fileno()}", parent], environment, listener),
+        Child("scheduler", ["scheduler", parent], environment),
+    ]
 
 
 def _settings(host: str | None, port: int | None) -> Settings:
