@@ -64,7 +64,7 @@ class FitTask:
         data: masked days and ratings.
         specification: masked arms, priors and decision rule.
         seed: for both engines.
-        draws_file: name of the netCDF file the draws go to, in the installation's draws folder.
+        draws_file: name of the sealed netCDF file the draws go to, in the draws folder.
     """
 
     fit: str
@@ -334,7 +334,7 @@ def prepare_fit(session: Session, vault: Vault, fit: FitRow) -> FitTask:
         data=assemble_data(session, vault, trial),
         specification=specify(protocol, arm_key),
         seed=fit.seed,
-        draws_file=f"{fit.public_id}.nc",
+        draws_file=f"{fit.public_id}.nc.sealed",
     )
 
 
