@@ -20,7 +20,7 @@ import time_machine
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, sessionmaker
 
 from models.analysis import analyze
 from scheduler.jobs import run_due
@@ -105,9 +105,10 @@ def _build(
     ended: bool,
     now: datetime,
 ) -> World:
-    """Live through most of a trial in a world with this seed."""
+    """Live through most of a trial in a world with this seed, and read all there is."""
     monkeypatch.setattr(allocation, "new_seed", lambda: seed)
     monkeypatch.setattr(base, "secrets", SimpleNamespace(choice=Random(7).choice))
+    Uuid.reset()
     settings = Settings(
         data_dir=folder,
         database_url=f"sqlite:///{folder / 'lenitive.sqlite'}",
@@ -117,55 +118,14 @@ def _build(
     vault = open_vault(settings)
     engine = open_engine(settings.database)
     sessions = session_maker(engine)
-    with sessions.begin() as session:
-        site = make_site(session, is_demo=True)
-        people = {role: actor_for(make_account(session, site, role), role) for role in STAFF}
-        Uuid.reset()
-        trial = make_running(session, people[Role.CLINICIAN], now, EQUAL_HALF_LIVES)
-        days = trial_days(trial)
-    last = days[-1] if ended else days[19]
-    for number, day in enumerate(d for d in days if d <= last):
-        run_due(sessions, settings, vault, evening(day, 18), fits=False)
-        with sessions.begin() as session:
-            kept = session.get_one(TrialRow, trial.id)
-            if number % 9 != 8:
-                fill_day(session, kept, day, 3 + number % 5, bother=number % 3, key=f"k{number}")
-    at = evening(last + timedelta(days=2), 9)
-    with sessions.begin() as session:
-        kept = session.get_one(TrialRow, trial.id)
-        dispensing_list(session, vault, people[Role.PHARMACIST], kept, at)
-        unblind_period(
-            session,
-            vault,
-            people[Role.PHARMACIST],
-            kept,
-            period=2,
-            reason=UnblindingReason.OTHER,
-            explanation="A test of the alarm.",
-            now=at,
-        )
-        record_guess(session, kept, period=1, treatment="ibuprofen", certainty=2, why="", now=at)
-    run_due(sessions, settings, vault, at, fits=False)
-    with sessions.begin() as session:
-        kept = session.get_one(TrialRow, trial.id)
-        purpose = "final" if ended else "interim"
-        fit = request_fit(session, vault, people[Role.ANALYST], kept, purpose=purpose, now=at)
-        task = prepare_fit(session, vault, fit)
-        finish_fit(
-            session,
-            vault,
-            fit,
-            task,
-            replace(analyze(task.data, task.specification, seed=task.seed), seconds=0.0),
-            at,
-        )
+    at = _live(sessions, settings, vault, ended=ended, now=now)
     app = create_app(
         settings, {"TESTING": True, "WTF_CSRF_ENABLED": False, "RATELIMIT_ENABLED": False}
     )
     with sessions.begin() as session:
-        kept = session.get_one(TrialRow, trial.id)
+        trial = session.scalars(select(TrialRow)).one()
         world = World(
-            app, _secrets(session, vault, kept), _harmless(session, kept), {}, _marks(kept)
+            app, _secrets(session, vault, trial), _harmless(session, trial), {}, _marks(trial)
         )
         entrances = {role: _entrance(session, role) for role in BLINDED}
     engine.dispose()
@@ -183,11 +143,56 @@ def _build(
         world.texts[f"file name {inside}"] = b""
         if inside.parts[0] == "mail":
             world.texts[f"mail {inside}"] = path.read_bytes()
-    log = re.sub(
-        r"\d{4}-\d\d-\d\d[T ][\d:.]+Z?|milliseconds=[\d.]+|0x[0-9a-f]+", "", capfd.readouterr().out
-    )
-    world.texts["log"] = log.encode()
+    said = capfd.readouterr()
+    world.texts["log"] = CHANGING.sub("", said.out + said.err).encode()
+    assert "request" in said.out + said.err, "the log was read"
     return world
+
+
+CHANGING = re.compile(r"\d{4}-\d\d-\d\d[T ][\d:.]+Z?|\"?milliseconds\"?[=:] ?[\d.]+|0x[0-9a-f]+")
+"""What differs from one second to the next in a log."""
+
+
+def _live(
+    sessions: sessionmaker[Session], settings: Settings, vault: Vault, *, ended: bool, now: datetime
+) -> datetime:
+    """Set up, answer, dispense, open a code, analyse; return the instant of the last deed."""
+    with sessions.begin() as session:
+        site = make_site(session, is_demo=True)
+        people = {role: actor_for(make_account(session, site, role), role) for role in STAFF}
+        trial_id = make_running(session, people[Role.CLINICIAN], now, EQUAL_HALF_LIVES).id
+        days = trial_days(session.get_one(TrialRow, trial_id))
+    last = days[-1] if ended else days[19]
+    for number, day in enumerate(d for d in days if d <= last):
+        run_due(sessions, settings, vault, evening(day, 18), fits=False)
+        with sessions.begin() as session:
+            trial = session.get_one(TrialRow, trial_id)
+            if number % 9 != 8:
+                fill_day(session, trial, day, 3 + number % 5, bother=number % 3, key=f"k{number}")
+    at = evening(last + timedelta(days=2), 9)
+    with sessions.begin() as session:
+        trial = session.get_one(TrialRow, trial_id)
+        dispensing_list(session, vault, people[Role.PHARMACIST], trial, at)
+        unblind_period(
+            session,
+            vault,
+            people[Role.PHARMACIST],
+            trial,
+            period=2,
+            reason=UnblindingReason.OTHER,
+            explanation="A test of the alarm.",
+            now=at,
+        )
+        record_guess(session, trial, period=1, treatment="ibuprofen", certainty=2, why="", now=at)
+    run_due(sessions, settings, vault, at, fits=False)
+    with sessions.begin() as session:
+        trial = session.get_one(TrialRow, trial_id)
+        purpose = "final" if ended else "interim"
+        fit = request_fit(session, vault, people[Role.ANALYST], trial, purpose=purpose, now=at)
+        task = prepare_fit(session, vault, fit)
+        found = replace(analyze(task.data, task.specification, seed=task.seed), seconds=0.0)
+        finish_fit(session, vault, fit, task, found, at)
+    return at
 
 
 class Uuid:
@@ -259,7 +264,8 @@ def _walk(app: Flask, client: FlaskClient, role: Role) -> Iterator[tuple[str, by
         if address in seen or address.startswith(WAYS_OUT):
             continue
         seen.add(address)
-        answer = client.get(address)
+        taking = "/export/" in address  # files are taken by a button, since it is recorded
+        answer = client.post(address) if taking else client.get(address)
         head = "\n".join(f"{k}: {v}" for k, v in sorted(answer.headers) if k in SHOWN_HEADERS)
         yield address, f"{answer.status_code}\n{head}\n".encode() + answer.data
         waiting += [link.decode().replace("&amp;", "&") for link in LINK.findall(answer.data)]
