@@ -42,6 +42,7 @@ from trials.store.clockwork import (
     silences,
     states_before,
     take_second_reminders,
+    trials_by_id,
     trials_never_looked_at,
     trials_to_look_at,
     waiting_fits,
@@ -124,18 +125,17 @@ def move_periods(session: Session, now: datetime, *, most: int = BATCH) -> int:
     due = trials_to_look_at(session, TrialRow.moves_at, now, most, hold=True)
     periods = periods_of_trials(session, due)
     next_look: dict[int, datetime | None] = {}
-    for trial_id in due:
-        trial = session.get_one(TrialRow, trial_id)
+    for trial in trials_by_id(session, due):
         try:
             zone = zone_of(trial.timezone)
         except TrialError:  # one trial with an unknown zone holds up no other
-            next_look[trial_id] = now + LOOK_LATER
+            next_look[trial.id] = now + LOOK_LATER
             continue
         today = local_day(now, zone)
-        for period in periods[trial_id]:
+        for period in periods[trial.id]:
             _move_period(session, trial, period, today, now)
-        turn = _next_turn(periods[trial_id], today)
-        next_look[trial_id] = now + LOOK_LATER if turn is None else instant(turn, time(0), zone)
+        turn = _next_turn(periods[trial.id], today)
+        next_look[trial.id] = now + LOOK_LATER if turn is None else instant(turn, time(0), zone)
     look_again(session, TrialRow.moves_at, next_look)
     return len(due)
 

@@ -296,6 +296,11 @@ def look_again(session: Session, column: LookColumn, when: Mapping[int, datetime
         )
 
 
+def trials_by_id(session: Session, trial_ids: Sequence[int]) -> list[TrialRow]:
+    """Return these trials, read in one query."""
+    return list(session.scalars(select(TrialRow).where(TrialRow.id.in_(trial_ids))).unique())
+
+
 def periods_of_trials(session: Session, trial_ids: Sequence[int]) -> dict[int, list[PeriodRow]]:
     """Return the periods of each trial, in order."""
     query = select(PeriodRow).where(PeriodRow.trial_id.in_(trial_ids)).order_by(PeriodRow.number)
