@@ -4,13 +4,15 @@ import json
 import os
 import re
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -134,8 +136,6 @@ def test_a_database_that_is_not_there_is_said_in_a_sentence(monkeypatch: pytest.
 
 
 def test_a_port_in_use_is_said_in_a_sentence(here: Path):
-    import socket
-
     with socket.create_server(("127.0.0.1", 0)) as taken:
         code, output = lenitive("serve", "--port", str(taken.getsockname()[1]))
 
@@ -147,8 +147,6 @@ def test_a_port_in_use_is_said_in_a_sentence(here: Path):
 def test_an_audit_trail_in_order_is_said_to_be(given: str):
     engine = open_engine(given)
     with session_maker(engine).begin() as session:
-        from datetime import UTC, datetime
-
         for number in range(3):
             record(session, SYSTEM, "try", f"thing:{number}", datetime(2026, 3, 1, tzinfo=UTC))
     engine.dispose()
@@ -162,12 +160,10 @@ def test_a_forged_record_is_named(here: Path):
     path = here / "lenitive.sqlite"
     engine = open_engine(f"sqlite:///{path}")
     with session_maker(engine).begin() as session:
-        from datetime import UTC, datetime
-
         for number in range(4):
             record(session, SYSTEM, "try", f"thing:{number}", datetime(2026, 3, 1, tzinfo=UTC))
     engine.dispose()
-    with sqlite3.connect(path) as forger:
+    with closing(sqlite3.connect(path)) as forger, forger:
         forger.execute("DROP TRIGGER audit_no_update")
         forger.execute("UPDATE audit SET why = 'better' WHERE number = 3")
 
