@@ -156,7 +156,7 @@ def test_a_result_that_comes_after_the_claim_was_lost_is_not_kept(
     taken = next(iter(sleepy._running.values()))
     with sessions.begin() as session:
         claim_next(session, FitRow, "other", AFTER + workers.LEASE, workers.LEASE)
-    stuck.futures[0].set_result(run_fit(taken.task, settings.data_dir, confirm=False))
+    stuck.futures[0].set_result(run_fit(taken.task, settings.data_dir, VAULT, confirm=False))
 
     sleepy.tick()
 
