@@ -268,3 +268,14 @@ def test_the_visit_of_a_device_is_noted_once_an_hour(
     session.expire_all()
     device = session.scalars(select(DeviceRow)).one()
     assert device.last_seen_at - now > timedelta(hours=1)
+
+
+def test_control_characters_of_a_form_are_dropped_and_the_rest_is_kept(app: Flask):
+    """PostgreSQL refuses a NUL in a text; nobody typed it."""
+    with app.test_request_context(
+        "/", method="POST", data={"note": "two\nlines\x00 and \x1b[31mred", "pain": ["4", "\x005"]}
+    ):
+        from flask import request
+
+        assert request.form["note"] == "two\nlines and [31mred"
+        assert request.form.getlist("pain") == ["4", "5"]

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping
 from datetime import timedelta
+from functools import cached_property
 from inspect import iscoroutinefunction
 from pathlib import Path
 from types import ModuleType
@@ -10,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import structlog
-from flask import Flask, Response, g, request, url_for
+from flask import Flask, Request, Response, g, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import get_locale
 from flask_babel import gettext as _
@@ -19,6 +20,7 @@ from flask_limiter.util import get_remote_address
 from flask_wtf.csrf import CSRFError
 from jinja2 import StrictUndefined
 from sqlalchemy.engine import make_url
+from werkzeug.datastructures import ImmutableMultiDict
 from werkzeug.exceptions import HTTPException, SecurityError
 from werkzeug.middleware.proxy_fix import ProxyFix
 
@@ -66,11 +68,28 @@ PAGES: tuple[ModuleType, ...] = (
 LARGEST_UPLOAD_BYTES = 5_000_000
 REQUESTS_PER_MINUTE = 600  # of one address, in one process: coarse; log-ins are counted apart
 
+_NO_CONTROLS = dict.fromkeys(code for code in range(32) if chr(code) not in "\t\n\r")
+
 log = structlog.get_logger("trials.web")
+
+
+class CleanRequest(Request):
+    """A request whose form holds no control characters but line ends and tabs.
+
+    Nobody types them, PostgreSQL refuses some of them, and what a person did type is kept.
+    """
+
+    @cached_property
+    def form(self) -> ImmutableMultiDict[str, str]:
+        """The fields that were sent."""
+        fields = super().form.items(multi=True)
+        return ImmutableMultiDict((name, text.translate(_NO_CONTROLS)) for name, text in fields)
 
 
 class Lenitive(Flask):
     """Flask, with an error log that names routes and never addresses (they hold tokens)."""
+
+    request_class = CleanRequest
 
     def log_exception(self, exc_info: Any) -> None:
         """Write down where an unexpected error happened, and how."""
