@@ -18,12 +18,12 @@ FOR_RUN := $(if $(wildcard $(FOR_WORK)),$(FOR_WORK),.venv/.ready-for-run)
 TESTS := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=logical --maxprocesses=8 --dist=loadgroup
 FAST := not sampling and not browser and not slow
 
-.PHONY: help run test check bench docs clean browser
+.PHONY: help run test check bench docs pictures clean browser
 
 help: ## Show these commands.
 	@echo "Lenitive: one patient, several treatments, one honest answer."
 	@echo
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
 
 run: $(FOR_RUN) ## Start the web server and the scheduler with a demonstration site.
 	@exec $(BIN)/lenitive serve --demo
@@ -42,6 +42,9 @@ bench: $(FOR_WORK) ## Measure the engine and print the tables.
 docs: $(FOR_WORK) ## Build the documentation into docs/_build/html.
 	@$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet -j auto -b html docs docs/_build/html
 	@echo "The documentation is in docs/_build/html/index.html"
+
+pictures: $(FOR_WORK) browser ## Take the README's pictures from the running product.
+	@OMP_NUM_THREADS=1 $(BIN)/python -m tools.pictures
 
 clean: ## Remove what was installed and built here; var/ (the data) stays.
 	rm -rf .venv .tools docs/_build dist build .coverage .hypothesis .mypy_cache \

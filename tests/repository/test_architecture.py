@@ -2,8 +2,12 @@
 
 import ast
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "architecture.md").read_text("utf-8")
@@ -60,3 +64,31 @@ def test_the_layers_are_those_of_the_import_contract():
 
     assert shown
     assert shown[1].splitlines() == layers
+
+
+@pytest.mark.parametrize("way", ["The way of one diary entry", "The way of one fit"])
+def test_every_function_on_the_way_is_there(way: str):
+    steps = first_cells(way)
+    missing = [
+        step
+        for step in steps
+        if not module_of(step)[0].exists()
+        or module_of(step)[1] not in defined_in(module_of(step)[0])
+    ]
+
+    assert len(steps) >= 4
+    assert missing == []
+
+
+def test_the_web_never_loads_pymc():
+    """Not even indirectly, and not only as far as import-linter can see."""
+    code = (
+        "import sys, trials.web.app; "
+        "print([m for m in ('pymc', 'pytensor', 'arviz', 'nutpie', 'xarray') if m in sys.modules])"
+    )
+
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+
+    assert loaded.stdout.strip() == "[]"
