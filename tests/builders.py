@@ -22,12 +22,12 @@ from trials.services.allocation import masked_sequence, sealed_arm_key
 from trials.services.analysis import FitTask, finish_fit, prepare_fit, request_fit
 from trials.services.diary import Receipt, record_entry
 from trials.services.patients import add_patient
+from trials.services.running import start_trial
+from trials.services.steps import take_step
 from trials.services.trials import (
     create_trial,
     freeze_protocol,
-    move,
     record_consent,
-    start_trial,
 )
 from trials.store.account import AccountRow, PatientRow, SiteRow, role_named
 from trials.store.diary import days_of_trial
@@ -223,7 +223,7 @@ def make_completed(
     trial = make_running(session, clinician, now, protocol)
     fill_diary(session, trial, relief, missed=missed)
     days = days_of_trial(session, trial.id)
-    move(session, SYSTEM, trial, Step.COMPLETE, evening(days[-1].day, 23))
+    take_step(session, SYSTEM, trial, Step.COMPLETE, evening(days[-1].day, 23))
     return trial
 
 

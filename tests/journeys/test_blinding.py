@@ -41,7 +41,7 @@ from trials.keys import Vault, open_vault
 from trials.services import allocation
 from trials.services.allocation import UnblindingReason, dispensing_list, unblind_period
 from trials.services.analysis import finish_fit, prepare_fit, request_fit
-from trials.services.trials import record_guess
+from trials.services.guesses import record_guess
 from trials.settings import Settings
 from trials.store import base
 from trials.store.account import AccountRow, PatientRow

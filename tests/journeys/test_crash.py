@@ -41,7 +41,12 @@ from trials.domain.calendar import local_day, zone_of
 from trials.services.actor import SYSTEM
 from trials.services.invitations import enter_by_link, invite
 from trials.services.messages import LEASE
-from trials.services.trials import create_trial, freeze_protocol, record_consent, start_trial
+from trials.services.running import start_trial
+from trials.services.trials import (
+    create_trial,
+    freeze_protocol,
+    record_consent,
+)
 from trials.settings import Settings, read_settings
 from trials.store.audit import AuditRow, chain
 from trials.store.diary import DiaryDayRow, DiaryEntryRow

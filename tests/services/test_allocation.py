@@ -31,7 +31,10 @@ from trials.services.allocation import (
     unblind_period,
     unblinded_periods,
 )
-from trials.services.trials import amend_protocol, freeze_protocol
+from trials.services.trials import (
+    amend_protocol,
+    freeze_protocol,
+)
 from trials.store.allocation import AllocationRow
 from trials.store.audit import AuditRow
 

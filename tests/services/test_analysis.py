@@ -63,7 +63,11 @@ from trials.services.analysis import (
     specify,
 )
 from trials.services.diary import record_entry
-from trials.services.trials import pause_trial, resume_trial, stop_trial
+from trials.services.running import (
+    pause_trial,
+    resume_trial,
+    stop_trial,
+)
 from trials.store.allocation import AllocationRow
 from trials.store.audit import AuditRow
 from trials.store.fit import FitRow

@@ -26,14 +26,16 @@ from trials.domain.calendar import local_day, zone_of
 from trials.domain.life_cycle import State
 from trials.domain.protocol import Protocol
 from trials.services import clockwork
-from trials.services.trials import (
-    create_trial,
-    freeze_protocol,
+from trials.services.running import (
     pause_trial,
-    record_consent,
     resume_trial,
     start_trial,
     stop_trial,
+)
+from trials.services.trials import (
+    create_trial,
+    freeze_protocol,
+    record_consent,
 )
 from trials.store.audit import AuditRow, chain
 from trials.store.diary import DiaryDayRow, days_of_trial

@@ -25,13 +25,15 @@ from trials.domain.blinding import Role
 from trials.domain.errors import ProtocolError, TrialError
 from trials.services.actor import Actor
 from trials.services.clockwork import miss_due_days, move_periods, open_due_days
+from trials.services.guesses import record_guess
 from trials.services.patients import add_patient
+from trials.services.running import (
+    pause_trial,
+    resume_trial,
+)
 from trials.services.trials import (
     freeze_protocol,
-    pause_trial,
     record_consent,
-    record_guess,
-    resume_trial,
 )
 from trials.store.account import PatientRow
 from trials.store.audit import chain

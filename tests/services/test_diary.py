@@ -12,7 +12,7 @@ from trials.domain.blinding import Role
 from trials.domain.errors import DiaryClosedError
 from trials.domain.life_cycle import State
 from trials.services.diary import adherence, open_day, own_entries, today
-from trials.services.trials import pause_trial
+from trials.services.running import pause_trial
 from trials.store.audit import AuditRow
 from trials.store.diary import DiaryEntryRow, find_day, revisions_of_day
 from trials.store.trial import TrialRow

@@ -52,7 +52,11 @@ from trials.services.analysis import (
 )
 from trials.services.diary import record_entry
 from trials.services.export import ExportedFile, ExportKind, export
-from trials.services.trials import move, pause_trial, resume_trial
+from trials.services.running import (
+    pause_trial,
+    resume_trial,
+)
+from trials.services.steps import take_step
 from trials.store.audit import AuditRow
 from trials.store.fit import FitRow
 from trials.store.trial import TrialRow
@@ -118,7 +122,7 @@ def hard_trial(session: Session, clinician: Actor, now: datetime) -> TrialRow:
         now=evening(days[14]),
     )
     fill_diary(session, trial, RELIEF, missed={*range(1, 16), 20})
-    move(session, SYSTEM, trial, Step.COMPLETE, now)
+    take_step(session, SYSTEM, trial, Step.COMPLETE, now)
     return trial
 
 
@@ -169,7 +173,7 @@ def test_blinded_diaries_of_two_sequences_differ_in_the_answers_only(
         trial = make_running(session, clinician, now)
         for day in trial_days(trial):
             fill_day(session, trial, day, day.day % 7)
-        move(session, SYSTEM, trial, Step.COMPLETE, now)
+        take_step(session, SYSTEM, trial, Step.COMPLETE, now)
         fit = make_fit(session, analyst, trial, now)
         file = take(session, analyst, trial, fit, ExportKind.DIARY, now)
         lines = [line.partition(",")[2] for line in file.content.splitlines()]

@@ -15,7 +15,11 @@ from tests.builders import (
     trial_days,
 )
 from trials.domain.blinding import Role
-from trials.services.trials import guesses_to_ask, record_guess, stop_trial
+from trials.services.guesses import (
+    guesses_to_ask,
+    record_guess,
+)
+from trials.services.running import stop_trial
 
 
 @pytest.fixture

@@ -28,8 +28,8 @@ from trials.services.allocation import (
     unblind_period,
 )
 from trials.services.overview import overview_of, trials_of
+from trials.services.running import pause_trial
 from trials.services.trail import trail_of
-from trials.services.trials import pause_trial
 from trials.store.account import SiteRow
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)

@@ -33,7 +33,10 @@ from trials.services.review import (
     standing_of,
     worklist,
 )
-from trials.services.trials import pause_trial, resume_trial
+from trials.services.running import (
+    pause_trial,
+    resume_trial,
+)
 
 
 @pytest.fixture

@@ -36,18 +36,20 @@ from trials.domain.errors import (
 )
 from trials.domain.life_cycle import State
 from trials.domain.protocol import Candidate
+from trials.services.guesses import record_guess
+from trials.services.running import (
+    pause_trial,
+    resume_trial,
+    start_trial,
+    stop_trial,
+)
 from trials.services.trials import (
     amend_protocol,
     create_trial,
     edit_draft,
     freeze_protocol,
     get_trial,
-    pause_trial,
     record_consent,
-    record_guess,
-    resume_trial,
-    start_trial,
-    stop_trial,
 )
 from trials.store.audit import AuditRow
 from trials.store.diary import days_of_trial

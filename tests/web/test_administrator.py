@@ -8,7 +8,7 @@ from tests.builders import actor_for, make_account, make_running, make_site
 from tests.plugins.web import Visitor
 from trials.domain.blinding import Role
 from trials.services.accounts import role_of
-from trials.services.trials import stop_trial
+from trials.services.running import stop_trial
 from trials.store.account import AccountRow, SiteRow
 from trials.store.audit import AuditRow
 from trials.store.outbox import MessageRow

@@ -30,7 +30,12 @@ from trials.domain.life_cycle import State
 from trials.services.actor import Actor
 from trials.services.allocation import UnblindingReason, masked_sequence, unblind_period
 from trials.services.analysis import release_result
-from trials.services.trials import decide, freeze_protocol, pause_trial, record_guess
+from trials.services.guesses import record_guess
+from trials.services.running import pause_trial
+from trials.services.trials import (
+    decide,
+    freeze_protocol,
+)
 from trials.store.account import AccountRow, DeviceRow, PatientRow, SiteRow
 from trials.store.trial import TrialRow, consent_to, decision_on, frozen_protocol, latest_protocol
 

@@ -42,7 +42,11 @@ from trials.domain.diary import Questionnaire, SideEffect
 from trials.domain.protocol import Protocol
 from trials.services.actor import Actor
 from trials.services.analysis import release_result
-from trials.services.trials import decide, pause_trial, resume_trial
+from trials.services.running import (
+    pause_trial,
+    resume_trial,
+)
+from trials.services.trials import decide
 from trials.store.account import PatientRow
 from trials.store.audit import AuditRow
 from trials.store.diary import DiaryDayRow, DiaryEntryRow, latest_entries

@@ -21,7 +21,7 @@ from tests.plugins.web import Visitor
 from trials.domain.blinding import Role
 from trials.services.actor import Actor
 from trials.services.allocation import kits_of, masked_sequence, openings, sealed_arm_key
-from trials.services.trials import stop_trial
+from trials.services.running import stop_trial
 from trials.store.account import AccountRow, SiteRow
 from trials.store.audit import records_of_trial
 from trials.store.outbox import MessageRow

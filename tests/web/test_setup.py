@@ -22,7 +22,10 @@ from tests.builders import (
 from tests.plugins.web import Visitor
 from trials.domain.blinding import Role
 from trials.domain.protocol import Protocol
-from trials.services.trials import edit_draft, freeze_protocol
+from trials.services.trials import (
+    edit_draft,
+    freeze_protocol,
+)
 from trials.store.account import AccountRow, PatientRow, SiteRow
 from trials.store.trial import TrialRow, latest_protocol
 from trials.web.setup_form import read_form, typed_from

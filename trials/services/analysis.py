@@ -36,8 +36,8 @@ from trials.domain.words import marked as _
 from trials.keys import Vault
 from trials.services import allocation
 from trials.services.actor import SYSTEM, Actor, record, require_account, require_role
+from trials.services.steps import take_step
 from trials.services.summary import Summary, opened, summary_of
-from trials.services.trials import move
 from trials.store.base import Json
 from trials.store.diary import DiaryDayRow, days_of_trial, latest_entries
 from trials.store.fit import (
@@ -381,7 +381,7 @@ def finish_fit(
     )
     ended = trial.current_state in {State.COMPLETED, State.STOPPED}
     if fit.purpose == "final" and ended:
-        move(session, SYSTEM, trial, Step.ANALYSE, now)
+        take_step(session, SYSTEM, trial, Step.ANALYSE, now)
 
 
 def live_result(session: Session, vault: Vault, actor: Actor, trial: TrialRow) -> Result:
@@ -470,7 +470,7 @@ def release_result(
     if _provisional(row.summary):
         raise AnalysisError(_("Only one of the two engines has answered; wait for the other."))
     in_clear = allocation.open_allocation(session, vault, actor, trial, now)
-    move(session, actor, trial, Step.RELEASE, now, why=comment.strip())
+    take_step(session, actor, trial, Step.RELEASE, now, why=comment.strip())
     release = ReleaseRow(
         trial_id=trial.id,
         fit_id=row.id,

@@ -24,7 +24,7 @@ from trials.services import analysis
 from trials.services.actor import SYSTEM, record
 from trials.services.language import Letter, clock_time, long_day, write_letter
 from trials.services.messages import queue_message, queue_messages
-from trials.services.trials import move
+from trials.services.steps import take_step
 from trials.store.clockwork import (
     DayToAsk,
     answered_since_fit,
@@ -180,7 +180,7 @@ def complete_due_trial(
     for period in periods_of_trials(session, [trial_id])[trial_id]:
         _move_period(session, trial, period, date.max, now)
     trial.ended_at = now
-    move(session, SYSTEM, trial, Step.COMPLETE, now)
+    take_step(session, SYSTEM, trial, Step.COMPLETE, now)
     _tell_completed(session, trial, now, address)
     analysis.request_fit(session, vault, SYSTEM, trial, purpose="final", now=now)
     look_again(session, TrialRow.fits_at, {trial_id: None})

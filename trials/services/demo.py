@@ -33,7 +33,12 @@ from trials.services.analysis import release_result, specify
 from trials.services.catalogue import catalogue, side_effect_terms
 from trials.services.diary import record_entry
 from trials.services.patients import add_patient
-from trials.services.trials import create_trial, freeze_protocol, record_consent, start_trial
+from trials.services.running import start_trial
+from trials.services.trials import (
+    create_trial,
+    freeze_protocol,
+    record_consent,
+)
 from trials.store.account import AccountRow, SiteRow
 from trials.store.fit import latest_fit
 from trials.store.trial import TrialRow, frozen_protocol, trials_of_site

@@ -20,7 +20,7 @@ from trials.domain.calendar import local_day, zone_of
 from trials.domain.errors import EditConflictError, NotFoundError, ProtocolError, TrialError
 from trials.domain.life_cycle import State, Step, may_take
 from trials.domain.words import marked
-from trials.services import trials
+from trials.services import running, trials
 from trials.services.actor import Actor
 from trials.store.trial import TrialRow, consent_to, frozen_protocol, latest_protocol
 from trials.web.access import open_to
@@ -234,17 +234,17 @@ def _consent(session: Session, actor: Actor, trial: TrialRow, revision: int, at:
 
 def _start(session: Session, actor: Actor, trial: TrialRow, revision: int, at: datetime) -> None:
     start_day = _date("start_day")
-    trials.start_trial(
+    running.start_trial(
         session, vault(), actor, trial, revision=revision, start_day=start_day, now=at
     )
 
 
 def _pause(session: Session, actor: Actor, trial: TrialRow, revision: int, at: datetime) -> None:
-    trials.pause_trial(session, actor, trial, revision=revision, reason=_reason(), now=at)
+    running.pause_trial(session, actor, trial, revision=revision, reason=_reason(), now=at)
 
 
 def _resume(session: Session, actor: Actor, trial: TrialRow, revision: int, at: datetime) -> None:
-    trials.resume_trial(session, actor, trial, revision=revision, now=at)
+    running.resume_trial(session, actor, trial, revision=revision, now=at)
 
 
 def _amend(session: Session, actor: Actor, trial: TrialRow, revision: int, at: datetime) -> None:
@@ -252,7 +252,7 @@ def _amend(session: Session, actor: Actor, trial: TrialRow, revision: int, at: d
 
 
 def _stop(session: Session, actor: Actor, trial: TrialRow, revision: int, at: datetime) -> None:
-    trials.stop_trial(session, actor, trial, revision=revision, reason=_reason(), now=at)
+    running.stop_trial(session, actor, trial, revision=revision, reason=_reason(), now=at)
 
 
 _WAYS: Mapping[str, Callable[[Session, Actor, TrialRow, int, datetime], None]] = {
@@ -279,7 +279,7 @@ def _page(
     consented = frozen is not None and consent_to(session, frozen.id) is not None
     first, last, proposed = "", "", ""
     if deed.asks == "start_day":
-        longest = timedelta(days=trials.LONGEST_WAIT_FOR_START_DAYS)
+        longest = timedelta(days=running.LONGEST_WAIT_FOR_START_DAYS)
         first, last = today.isoformat(), (today + longest).isoformat()
         proposed = (today + timedelta(days=1)).isoformat()
     elif deed.asks == "given_on":

@@ -34,7 +34,8 @@ from trials.domain.life_cycle import RESULT_KNOWN, UNDER_WAY, State
 from trials.domain.protocol import Candidate, Protocol
 from trials.domain.words import marked
 from trials.services import allocation, diary, notices
-from trials.services import trials as trial_services
+from trials.services import guesses as guess_services
+from trials.services import running as running_services
 from trials.services.actor import Actor
 from trials.store.diary import (
     DiaryDayRow,
@@ -315,7 +316,7 @@ def _today_page(session: Session, choice: Choice, at: datetime) -> TodayPage:
         last_day=day_name(rows[-1].day) if rows else "",
         progress=_progress(session, trial, now_open, at),
         waiting=tuple(
-            _waiting(choice, p) for p in trial_services.guesses_to_ask(session, trial, at)
+            _waiting(choice, p) for p in guess_services.guesses_to_ask(session, trial, at)
         ),
         decided=decision_on(session, trial.id) is not None,
         zone=city(zone),
@@ -711,7 +712,7 @@ def _thanks_page(
             _open_day(choice, d, at, zone) for d in now_open.open_days if not d.answered
         ),
         waiting=tuple(
-            _waiting(choice, p) for p in trial_services.guesses_to_ask(session, trial, at)
+            _waiting(choice, p) for p in guess_services.guesses_to_ask(session, trial, at)
         ),
         opens=opening(upcoming, at, zone) if upcoming else "",
         is_last=upcoming is None,
@@ -959,7 +960,7 @@ def guess(period: int) -> ResponseReturnValue:
         choice = choose_trial(session)
         if any(g.period == period for g in guesses_of_trial(session, choice.trial.id)):
             return redirect(choice.address("today"), code=303)
-        waiting = trial_services.guesses_to_ask(session, choice.trial, at)
+        waiting = guess_services.guesses_to_ask(session, choice.trial, at)
         row = next((p for p in waiting if p.number == period), None)
         frozen = frozen_protocol(session, choice.trial.id)
         if row is None or frozen is None:
@@ -969,7 +970,7 @@ def guess(period: int) -> ResponseReturnValue:
             page = _guess_page(choice, row, frozen.value, typed, errors)
             return _render("guess", page), 422 if errors else 200
         known = typed["treatment"] != UNKNOWN
-        trial_services.record_guess(
+        guess_services.record_guess(
             session,
             choice.trial,
             period=period,
@@ -1168,7 +1169,7 @@ def _do(session: Session, deed: str, trial: TrialRow, reason: str, at: datetime)
     revision = int(request.form.get("revision", "")) if _is_number("revision") else -1
     address = absolute_url("entrance.home")
     if deed == "pause":
-        trial_services.pause_trial(
+        running_services.pause_trial(
             session,
             current_actor(),
             trial,
@@ -1178,7 +1179,7 @@ def _do(session: Session, deed: str, trial: TrialRow, reason: str, at: datetime)
         )
         notices.tell_of_pause(session, trial, address=address, now=at)
         return
-    trial_services.stop_trial(
+    running_services.stop_trial(
         session,
         current_actor(),
         trial,
