@@ -16,7 +16,8 @@ FOR_RUN := $(if $(wildcard $(FOR_WORK)),$(FOR_WORK),.venv/.ready-for-run)
 
 # Two tests sampling side by side would otherwise each start a thread on every core.
 TESTS := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=logical --maxprocesses=8 --dist=loadgroup
-FAST := not sampling and not browser and not slow
+# PostgreSQL, Chromium, chains and killed processes are left to `make test`.
+FAST := not sampling and not browser and not slow and not postgres
 
 .PHONY: help run test check bench docs pictures clean browser
 

@@ -83,6 +83,7 @@ def test_analyzing_a_file_needs_no_flask_and_no_database():
     assert not loaded_by("analyze", "--help") & {"flask", "sqlalchemy", "apscheduler"}
 
 
+@pytest.mark.slow
 def test_serving_needs_no_pymc():
     assert not loaded_by("serve", "--help") & {"pymc", "pytensor", "nutpie", "arviz"}
 

@@ -51,6 +51,8 @@ from trials.store.trial import TrialRow, frozen_protocol, periods_of_trial
 from trials.web.app import create_app
 from trials.web.extensions import db
 
+pytestmark = pytest.mark.slow
+
 BLINDED = (Role.CLINICIAN, Role.ANALYST, Role.ADMINISTRATOR, Role.PATIENT)
 STAFF = (Role.CLINICIAN, Role.PHARMACIST, Role.ANALYST, Role.ADMINISTRATOR)
 LINK = re.compile(rb'(?:href|action|src)="(/[^"#]*)')
