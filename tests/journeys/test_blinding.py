@@ -38,6 +38,7 @@ from trials.domain.blinding import Role
 from trials.domain.commitment import draw_allocation
 from trials.domain.protocol import Protocol
 from trials.keys import Vault, open_vault
+from trials.logs import configure_logging
 from trials.services import allocation
 from trials.services.allocation import UnblindingReason, dispensing_list, unblind_period
 from trials.services.analysis import finish_fit, prepare_fit, request_fit
@@ -111,6 +112,7 @@ def _build(
     monkeypatch.setattr(allocation, "new_seed", lambda: seed)
     monkeypatch.setattr(base, "secrets", SimpleNamespace(choice=Random(7).choice))
     Uuid.reset()
+    configure_logging("info")  # the first world would else log in another form than the second
     settings = Settings(
         data_dir=folder,
         database_url=f"sqlite:///{folder / 'lenitive.sqlite'}",
