@@ -1,0 +1,188 @@
+"""How to reach the clinic, and the way out: a call, a pause, the end."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from flask import flash, redirect, request
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
+from sqlalchemy.orm import Session
+
+from trials.domain.errors import EditConflictError, StateError
+from trials.domain.life_cycle import UNDER_WAY, State
+from trials.domain.words import marked
+from trials.services import notices
+from trials.services import running as running_services
+from trials.store.trial import TrialRow
+from trials.web.access import open_to_patient
+from trials.web.edge import (
+    absolute_url,
+    current_actor,
+    current_patient,
+    now,
+    sentence_of,
+    status_of,
+    transaction,
+)
+from trials.web.patient.blueprint import bp, render
+from trials.web.patient.trial import choose_trial, own_trials
+
+NO_REASON_FOR_PAUSE = marked("The patient asked for a pause and gave no reason.")
+NO_REASON_FOR_STOP = marked("The patient ended the trial and gave no reason.")
+
+
+@dataclass(frozen=True, slots=True)
+class ClinicPage:
+    """All that templates/patient/clinic.html may use.
+
+    Attributes:
+        site: name of the clinic.
+        clinician: who leads the trial, "" if there is none.
+        called: whether a call was asked for today.
+        may_pause: whether the trial can be paused.
+        may_stop: whether it can be stopped.
+        links: addresses of the deeds.
+    """
+
+    site: str
+    clinician: str = ""
+    called: bool = False
+    may_pause: bool = False
+    may_stop: bool = False
+    links: Mapping[str, str] = field(default_factory=dict)
+
+
+@bp.get("/clinic")
+@open_to_patient
+def clinic() -> ResponseReturnValue:
+    """Show how to reach the clinic, pause or stop."""
+    at = now()
+    with transaction() as session:
+        site = current_patient().site.name
+        if not own_trials(session):
+            return render("clinic", ClinicPage(site))
+        choice = choose_trial(session)
+        state = choice.trial.current_state
+        page = ClinicPage(
+            site=site,
+            clinician=choice.trial.clinician.name,
+            called=notices.asked_for_call(session, choice.trial, at),
+            may_pause=state is State.RUNNING,
+            may_stop=state in UNDER_WAY | {State.READY},
+            links={name: choice.address(name) for name in ("ask_call", "pause", "stop")},
+        )
+    return render("clinic", page)
+
+
+@bp.post("/clinic/call")
+@open_to_patient
+def ask_call() -> ResponseReturnValue:
+    """Ask the clinician to call."""
+    with transaction() as session:
+        choice = choose_trial(session)
+        notices.ask_for_call(
+            session, current_actor(), choice.trial, address=absolute_url("entrance.home"), now=now()
+        )
+    return redirect(choice.address("clinic"), code=303)
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmPage:
+    """All that templates/patient/confirm.html may use: pausing or stopping, once more asked.
+
+    Attributes:
+        deed: "pause" or "stop".
+        title: of the trial.
+        revision: of the trial when the page was shown.
+        action: where the form goes.
+        back: where "no" goes.
+        reason: what was typed.
+        problem: why it could not be done, "" if nothing was tried.
+    """
+
+    deed: str
+    title: str
+    revision: int
+    action: str
+    back: str
+    reason: str = ""
+    problem: str = ""
+
+
+@bp.route("/clinic/pause", methods=["GET", "POST"])
+@open_to_patient
+def pause() -> ResponseReturnValue:
+    """Let the trial stand still, after asking once more."""
+    return _confirm("pause", State.PAUSED)
+
+
+@bp.route("/clinic/stop", methods=["GET", "POST"])
+@open_to_patient
+def stop() -> ResponseReturnValue:
+    """End the trial, after asking once more."""
+    return _confirm("stop", State.STOPPED)
+
+
+def _confirm(deed: str, target: State) -> ResponseReturnValue:
+    at = now()
+    reason = request.form.get("reason", "").strip()[:500]
+    page: ConfirmPage | None = None
+    try:
+        with transaction() as session:
+            choice = choose_trial(session)
+            trial = choice.trial
+            if trial.current_state is target:  # a second tap: it is done already
+                return redirect(choice.address("today"), code=303)
+            page = ConfirmPage(
+                deed=deed,
+                title=trial.title,
+                revision=trial.revision,
+                action=choice.address(deed),
+                back=choice.address("clinic"),
+                reason=reason,
+            )
+            if request.method == "POST":
+                _do(session, deed, trial, reason, at)
+    except (EditConflictError, StateError) as problem:
+        if page is None:
+            raise
+        return render("confirm", replace(page, problem=sentence_of(problem))), status_of(problem)
+    if request.method == "GET":
+        return render("confirm", page)
+    flash(
+        _("Your trial is paused. A message goes to your clinic.")
+        if deed == "pause"
+        else _("Your trial has ended. A message goes to your clinic."),
+        "success",
+    )
+    return redirect(choice.address("today"), code=303)
+
+
+def _do(session: Session, deed: str, trial: TrialRow, reason: str, at: datetime) -> None:
+    revision = int(request.form.get("revision", "")) if _is_number("revision") else -1
+    address = absolute_url("entrance.home")
+    if deed == "pause":
+        running_services.pause_trial(
+            session,
+            current_actor(),
+            trial,
+            revision=revision,
+            reason=reason or NO_REASON_FOR_PAUSE,
+            now=at,
+        )
+        notices.tell_of_pause(session, trial, address=address, now=at)
+        return
+    running_services.stop_trial(
+        session,
+        current_actor(),
+        trial,
+        revision=revision,
+        reason=reason or NO_REASON_FOR_STOP,
+        now=at,
+    )
+    notices.tell_of_stop(session, trial, address=address, now=at)
+
+
+def _is_number(name: str) -> bool:
+    return request.form.get(name, "").isascii() and request.form.get(name, "").isdigit()

@@ -1,0 +1,179 @@
+"""The diary of one day: always empty when it is shown, kept once however often it is sent."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from http import HTTPStatus
+from uuid import uuid4
+
+from flask import redirect, request
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
+from sqlalchemy.orm import Session
+
+from trials.domain.calendar import local_day, zone_of
+from trials.domain.canonical import canonical_hash
+from trials.domain.diary import Answers, FieldErrors, Questionnaire, Source, check_answers
+from trials.domain.errors import DiaryClosedError
+from trials.services import diary
+from trials.services.actor import Actor
+from trials.store.diary import entry_with_key
+from trials.store.trial import TrialRow
+from trials.web.access import open_to_patient
+from trials.web.edge import current_actor, now, transaction
+from trials.web.local_words import closing, day_name, near_day
+from trials.web.patient.blueprint import bp, render, typed_in
+from trials.web.patient.closed import closed_page
+from trials.web.patient.days import date_in
+from trials.web.patient.trial import Choice, choose_trial
+
+MOST_DOSES_BY_TAP = 4
+"""Doses that have a button of their own; more are typed."""
+
+_KEY = re.compile(r"[0-9A-Za-z-]{16,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class DiaryPage:
+    """All that templates/patient/diary.html may use. It knows no earlier answer.
+
+    Attributes:
+        day: date in words.
+        near: "today", "yesterday" or the date.
+        is_today: whether the day is the present one.
+        late: whether an answer now is marked as late.
+        until: until when it can be sent.
+        replaces: whether there is a report already, which this one replaces.
+        questionnaire: what is asked.
+        doses: rescue doses that have a button.
+        key: of this form; the same form sent twice is one report.
+        action: where it goes.
+        back: where "not now" goes.
+        typed: what was typed, after an error.
+        errors: sentences by field, in the order of the page.
+    """
+
+    day: str
+    near: str
+    is_today: bool
+    late: bool
+    until: str
+    replaces: bool
+    questionnaire: Questionnaire
+    key: str
+    action: str
+    back: str
+    doses: range = range(MOST_DOSES_BY_TAP + 1)
+    typed: Mapping[str, str] = field(default_factory=dict)
+    errors: FieldErrors = field(default_factory=dict)
+
+
+@bp.get("/diary/<day>")
+@open_to_patient
+def show_diary(day: str) -> ResponseReturnValue:
+    """Show the form of one day, always empty."""
+    at = now()
+    with transaction() as session:
+        asked = date_in(day)
+        choice = choose_trial(session, asked)
+        try:
+            is_open = diary.open_day(session, choice.trial, asked, at)
+        except DiaryClosedError as problem:
+            closed = closed_page(session, choice, asked, problem, at)
+            return render("closed", closed), HTTPStatus.CONFLICT
+        page = _diary_page(session, choice, is_open, at, key=str(uuid4()))
+    return render("diary", page)
+
+
+@bp.post("/diary/<day>")
+@open_to_patient
+def submit_diary(day: str) -> ResponseReturnValue:
+    """Keep the answers, or show the form again with what is missing."""
+    at = now()
+    typed = typed_in(request.form)
+    key = typed["key"] if _KEY.fullmatch(typed.get("key", "")) else str(uuid4())
+    with transaction() as session:
+        asked = date_in(day)
+        choice = choose_trial(session, asked)
+        try:
+            questionnaire = diary.questionnaire_of(session, choice.trial)
+            answers, errors = check_answers(questionnaire, with_typed_doses(typed))
+            if answers is None:
+                is_open = diary.open_day(session, choice.trial, asked, at)
+                page = _diary_page(
+                    session, choice, is_open, at, key=key, typed=typed, errors=errors
+                )
+                return render("diary", page), HTTPStatus.UNPROCESSABLE_ENTITY
+            keep(session, choice.trial, asked, answers, author=current_actor(), key=key, at=at)
+        except DiaryClosedError as problem:
+            closed = closed_page(session, choice, asked, problem, at, typed=True)
+            return render("closed", closed), HTTPStatus.UNPROCESSABLE_ENTITY
+    return redirect(choice.address("thanks", day=asked.isoformat()), code=303)
+
+
+def keep(
+    session: Session,
+    trial: TrialRow,
+    day: date,
+    answers: Answers,
+    *,
+    author: Actor,
+    key: str,
+    at: datetime,
+) -> diary.Receipt:
+    """Keep one report; the same form sent again with the same answers changes nothing.
+
+    A form that comes back from the browser's history keeps its key. If its answers were
+    changed meanwhile it is a correction and must not be taken for the first one.
+    """
+    receipt = diary.record_entry(
+        session, trial, day, answers, source=Source.PATIENT, author=author, key=key, now=at
+    )
+    kept = entry_with_key(session, key)
+    if receipt.repeated and kept is not None and kept.answers != answers:
+        changed = f"{key}:{canonical_hash(answers)[:16]}"
+        return diary.record_entry(
+            session, trial, day, answers, source=Source.PATIENT, author=author, key=changed, now=at
+        )
+    return receipt
+
+
+def with_typed_doses(form: Mapping[str, str]) -> dict[str, str]:
+    """Return the form with one number of rescue doses, by button or typed.
+
+    "More" without a number stays as it is and is asked for again.
+    """
+    fields = dict(form)
+    more = fields.pop("more_doses", "").strip()
+    if more and fields.get("rescue_doses", "more") in {"", "more"}:
+        fields["rescue_doses"] = more
+    return fields
+
+
+def _diary_page(
+    session: Session,
+    choice: Choice,
+    is_open: diary.DayToAnswer,
+    at: datetime,
+    *,
+    key: str,
+    typed: Mapping[str, str] | None = None,
+    errors: FieldErrors | None = None,
+) -> DiaryPage:
+    zone = zone_of(choice.trial.timezone)
+    today = local_day(at, zone)
+    return DiaryPage(
+        day=day_name(is_open.day),
+        near=near_day(is_open.day, today),
+        is_today=is_open.day == today,
+        late=is_open.late,
+        until=closing(is_open.next_limit, at, zone),
+        replaces=is_open.answered,
+        questionnaire=diary.questionnaire_of(session, choice.trial),
+        key=key,
+        action=choice.address("submit_diary", day=is_open.day.isoformat()),
+        back=choice.address("today"),
+        typed=typed or {},
+        errors={name: str(_(sentence)) for name, sentence in (errors or {}).items()},
+    )

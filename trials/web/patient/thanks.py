@@ -1,0 +1,104 @@
+"""The receipt: what was kept of a day, and what comes next."""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from flask import redirect
+from flask.typing import ResponseReturnValue
+from sqlalchemy.orm import Session
+
+from trials.domain.calendar import zone_of
+from trials.services import diary
+from trials.services import guesses as guess_services
+from trials.store.diary import DiaryEntryRow, find_day, latest_entry
+from trials.web.access import open_to_patient
+from trials.web.edge import now, transaction
+from trials.web.local_words import clock, closing, day_name, opening
+from trials.web.patient.blueprint import bp, render
+from trials.web.patient.days import OpenDay, Waiting, date_in, open_day, waiting
+from trials.web.patient.trial import Choice, choose_trial
+from trials.web.patient.words import delay, in_words
+
+
+@dataclass(frozen=True, slots=True)
+class ThanksPage:
+    """All that templates/patient/thanks.html may use.
+
+    Attributes:
+        day: the day reported, in words.
+        received: when it came, on the patient's clock.
+        late: by how much it was late, in words; "" if it was on time.
+        replaced: whether it replaces an earlier report.
+        answers: what was kept, as (question, answer).
+        note: what was written, "" if nothing.
+        again: where it can be corrected, "" if no more.
+        until: until when.
+        to_answer: another day that is open.
+        waiting: guesses to be asked.
+        opens: when the next diary opens, "" if none does.
+        is_last: whether no diary is to come.
+        home: the first page.
+        entries: all own reports.
+    """
+
+    day: str
+    received: str
+    late: str
+    replaced: bool
+    answers: tuple[tuple[str, str], ...]
+    note: str
+    again: str
+    until: str
+    to_answer: tuple[OpenDay, ...]
+    waiting: tuple[Waiting, ...]
+    opens: str
+    is_last: bool
+    home: str
+    entries: str
+
+
+@bp.get("/diary/<day>/thanks")
+@open_to_patient
+def thanks(day: str) -> ResponseReturnValue:
+    """Confirm what was kept, and say what comes next."""
+    at = now()
+    with transaction() as session:
+        asked = date_in(day)
+        choice = choose_trial(session, asked)
+        row = find_day(session, choice.trial.id, asked)
+        entry = latest_entry(session, row.id) if row is not None else None
+        if entry is None:
+            return redirect(choice.address("show_diary", day=asked.isoformat()), code=303)
+        page = _thanks_page(session, choice, asked, entry, at)
+    return render("thanks", page)
+
+
+def _thanks_page(
+    session: Session, choice: Choice, day: date, entry: DiaryEntryRow, at: datetime
+) -> ThanksPage:
+    trial = choice.trial
+    zone = zone_of(trial.timezone)
+    now_open = diary.today(session, trial, at)
+    same = next((d for d in now_open.open_days if d.day == day), None)
+    upcoming = now_open.next_opens_at
+    questionnaire = diary.questionnaire_of(session, trial)
+    return ThanksPage(
+        day=day_name(day),
+        received=clock(entry.received_at, zone),
+        late=delay(entry.minutes_late),
+        replaced=entry.revision > 1,
+        answers=in_words(questionnaire, entry.answers),
+        note=entry.note,
+        again=choice.address("show_diary", day=day.isoformat()) if same else "",
+        until=closing(same.next_limit, at, zone) if same else "",
+        to_answer=tuple(
+            open_day(choice, d, at, zone) for d in now_open.open_days if not d.answered
+        ),
+        waiting=tuple(
+            waiting(choice, p) for p in guess_services.guesses_to_ask(session, trial, at)
+        ),
+        opens=opening(upcoming, at, zone) if upcoming else "",
+        is_last=upcoming is None,
+        home=choice.address("today"),
+        entries=choice.address("entries"),
+    )

@@ -1,0 +1,209 @@
+"""Today: what to take, what to fill in, and how far the trial is."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+
+from flask.typing import ResponseReturnValue
+from sqlalchemy.orm import Session
+
+from trials.domain.blinding import Blinding, Role
+from trials.domain.calendar import Phase, local_day, zone_of
+from trials.domain.life_cycle import State
+from trials.domain.protocol import Candidate, Protocol
+from trials.services import allocation, diary
+from trials.services import guesses as guess_services
+from trials.store.diary import DiaryDayRow, days_of_trial
+from trials.store.trial import TrialRow, decision_on, frozen_protocol, periods_of_trial
+from trials.web.access import open_to_patient
+from trials.web.edge import current_patient, now, transaction, vault
+from trials.web.local_words import city, day_name, opening
+from trials.web.patient.blueprint import bp, render
+from trials.web.patient.days import OpenDay, Waiting, open_day, waiting
+from trials.web.patient.trial import Choice, TrialLink, choose_trial, own_trials
+from trials.web.patient.words import grouped
+
+
+@dataclass(frozen=True, slots=True)
+class Take:
+    """What to take.
+
+    Attributes:
+        kit: number of the box in groups, "" in an open trial.
+        treatment: name, "" while blinded.
+        dose: likewise.
+    """
+
+    kit: str = ""
+    treatment: str = ""
+    dose: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far the trial is, and how many of the days that are settled were reported."""
+
+    day: int
+    total: int
+    reported: int
+    due: int
+
+
+@dataclass(frozen=True, slots=True)
+class TodayPage:
+    """All that templates/patient/today.html may use.
+
+    Attributes:
+        situation: "none", "planned", "ready", "waiting", "running", "over", "paused",
+            "stopped", "finished", "analysed" or "result".
+        day: today's date in words.
+        title: of the trial.
+        question: what the trial is to find out.
+        take: what to take now; None if nothing of this trial.
+        next_take: what to take from tomorrow, on the last day of a period.
+        run_in: whether the patient goes on with what was taken before.
+        is_new_box: whether today is the first day of a box.
+        to_answer: days to fill in now, today's first.
+        answered: days reported that can still be corrected.
+        opens: when the next diary opens, "" if none does.
+        begins: first day of a trial that has not begun.
+        days_to_begin: until then.
+        last_day: of the trial.
+        progress: None before the start.
+        waiting: guesses to be asked.
+        decided: whether a decision was signed.
+        zone: place whose clock counts.
+        others: other trials.
+        links: addresses of the pages about this trial.
+    """
+
+    situation: str
+    day: str
+    title: str = ""
+    question: str = ""
+    take: Take | None = None
+    next_take: Take | None = None
+    run_in: bool = False
+    is_new_box: bool = False
+    to_answer: tuple[OpenDay, ...] = ()
+    answered: tuple[OpenDay, ...] = ()
+    opens: str = ""
+    begins: str = ""
+    days_to_begin: int = 0
+    last_day: str = ""
+    progress: Progress | None = None
+    waiting: tuple[Waiting, ...] = ()
+    decided: bool = False
+    zone: str = ""
+    others: tuple[TrialLink, ...] = ()
+    links: Mapping[str, str] = field(default_factory=dict)
+
+
+@bp.get("/today")
+@open_to_patient
+def today() -> ResponseReturnValue:
+    """Show what there is to do now."""
+    at = now()
+    with transaction() as session:
+        if not own_trials(session):
+            zone = zone_of(current_patient().timezone)
+            return render("today", TodayPage("none", day_name(local_day(at, zone))))
+        page = _today_page(session, choose_trial(session), at)
+    return render("today", page)
+
+
+def _today_page(session: Session, choice: Choice, at: datetime) -> TodayPage:
+    trial = choice.trial
+    zone = zone_of(trial.timezone)
+    now_open = diary.today(session, trial, at)
+    frozen = frozen_protocol(session, trial.id)
+    rows = [r for r in days_of_trial(session, trial.id) if r.state != "cancelled"]
+    situation = _situation(trial, now_open.local_date, rows)
+    days = [open_day(choice, d, at, zone) for d in reversed(now_open.open_days)]
+    row_today = next((r for r in rows if r.day == now_open.local_date), None)
+    takes = _Takes(session, trial, frozen.value if frozen else None)
+    running = situation == "running"
+    return TodayPage(
+        situation=situation,
+        day=day_name(now_open.local_date),
+        title=trial.title,
+        question=frozen.value.question if frozen else "",
+        take=takes.of(now_open.period) if running else None,
+        next_take=takes.after(now_open.period, now_open.local_date) if running else None,
+        run_in=running and row_today is not None and row_today.phase == Phase.RUN_IN,
+        is_new_box=takes.begins(now_open.period, now_open.local_date),
+        to_answer=tuple(d for d in days if not d.answered),
+        answered=tuple(d for d in days if d.answered),
+        opens=opening(now_open.next_opens_at, at, zone) if now_open.next_opens_at else "",
+        begins=day_name(trial.start_day) if trial.start_day else "",
+        days_to_begin=(trial.start_day - now_open.local_date).days if trial.start_day else 0,
+        last_day=day_name(rows[-1].day) if rows else "",
+        progress=_progress(session, trial, now_open, at),
+        waiting=tuple(
+            waiting(choice, p) for p in guess_services.guesses_to_ask(session, trial, at)
+        ),
+        decided=decision_on(session, trial.id) is not None,
+        zone=city(zone),
+        others=choice.others,
+        links={name: choice.address(name) for name in ("entries", "result", "clinic")},
+    )
+
+
+def _situation(trial: TrialRow, today: date, rows: list[DiaryDayRow]) -> str:
+    """Return in which of a patient's situations the trial is."""
+    state = trial.current_state
+    if state is State.RUNNING and rows:
+        if today < rows[0].day:
+            return "waiting"
+        return "running" if today <= rows[-1].day else "over"
+    return {
+        State.DRAFT: "planned",
+        State.READY: "ready",
+        State.PAUSED: "paused",
+        State.STOPPED: "stopped",
+        State.COMPLETED: "finished",
+        State.ANALYSED: "analysed",
+    }.get(state, "result")
+
+
+def _progress(
+    session: Session, trial: TrialRow, now_open: diary.Today, at: datetime
+) -> Progress | None:
+    if not now_open.day_number:
+        return None
+    done = diary.adherence(session, trial, at)
+    settled = done.answered + done.missed
+    return Progress(now_open.day_number, now_open.total_days, done.answered, settled)
+
+
+class _Takes:
+    """What is taken in each period: a treatment where it is no secret, else a box."""
+
+    def __init__(self, session: Session, trial: TrialRow, protocol: Protocol | None) -> None:
+        self.periods = {p.number: p for p in periods_of_trial(session, trial.id)}
+        self.protocol = protocol
+        known = None
+        if trial.how_blinded is Blinding.OPEN:
+            known = allocation.known_treatments(session, vault(), Role.PATIENT, trial)
+        self.treatments = known or {}
+
+    def of(self, number: int) -> Take | None:
+        """Return what is taken in this period; None outside the periods."""
+        period = self.periods.get(number)
+        if period is None:
+            return None
+        if self.protocol is not None and number in self.treatments:
+            candidate: Candidate = self.protocol.candidate(self.treatments[number])
+            return Take(treatment=candidate.name, dose=candidate.dose)
+        return Take(kit=grouped(period.kit))
+
+    def after(self, number: int, today: date) -> Take | None:
+        """Return what is taken from tomorrow, if a new period begins."""
+        tomorrow = today + timedelta(days=1)
+        later = next((p for p in self.periods.values() if p.first_day == tomorrow), None)
+        return self.of(later.number) if later is not None and later.number != number else None
+
+    def begins(self, number: int, today: date) -> bool:
+        """Return whether this period begins today and follows another."""
+        period = self.periods.get(number)
+        return period is not None and period.first_day == today and number > 1
