@@ -2,7 +2,7 @@
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
 from threading import Barrier
 
@@ -41,6 +41,7 @@ from trials.store.audit import AuditRow, chain
 from trials.store.diary import DiaryDayRow, days_of_trial
 from trials.store.fit import FitRow
 from trials.store.outbox import MessageRow
+from trials.store.reach import PushRow, ReachRow
 from trials.store.trial import TrialRow, periods_of_trial
 
 ADDRESS = "https://trials.example.org"
@@ -126,7 +127,7 @@ def test_a_reminder_says_when_it_becomes_pointless(session: Session):
 
     message = session.scalars(select(MessageRow)).one()
     day = days_of_trial(session, trial.id)[0]
-    assert message.void_after == day.closes_at
+    assert message.void_after == evening(FIRST, 22)  # the quiet hours begin
     assert message.diary_day_id == day.id
     assert not message.repeatable
     assert message.recipient == trial.patient.email
@@ -142,7 +143,8 @@ def test_a_patient_without_an_address_gets_no_message_but_a_diary(session: Sessi
 
 
 def test_the_second_reminder_comes_two_hours_before_the_diary_closes(session: Session):
-    running(session)
+    trial = running(session)
+    session.add(ReachRow(patient_id=trial.patient_id, quiet_from=time(3), quiet_to=time(9)))
     tick(session, evening(FIRST, 17))
 
     tick(session, evening(date(2026, 3, 2), 1) - timedelta(seconds=1))
@@ -152,6 +154,62 @@ def test_the_second_reminder_comes_two_hours_before_the_diary_closes(session: Se
 
     assert before == {"diary-open": 1}
     assert occasions(session) == {"diary-open": 1, "diary-again": 1}
+
+
+def test_by_default_nobody_is_woken_the_second_reminder_comes_before_the_night(session: Session):
+    running(session)
+    tick(session, evening(FIRST, 17))
+
+    tick(session, evening(FIRST, 21))
+    tick(session, evening(date(2026, 3, 2), 1))
+
+    again = session.scalars(select(MessageRow).where(MessageRow.occasion.like("diary-again%")))
+    assert [m.due_at for m in again] == [evening(FIRST, 21)]
+
+
+def test_the_first_reminder_comes_at_the_hour_the_patient_likes(session: Session):
+    trial = running(session)
+    session.add(ReachRow(patient_id=trial.patient_id, remind_at=time(20, 30)))
+
+    tick(session, evening(FIRST, 17))
+
+    message = session.scalars(select(MessageRow)).one()
+    assert message.due_at == evening(FIRST, 20) + timedelta(minutes=30)
+    day = days_of_trial(session, trial.id)[0]
+    assert day.remind_at is None  # 21:00 would follow within the hour
+
+
+def test_every_way_to_a_patient_gets_one_reminder(session: Session):
+    trial = running(session)
+    session.add(ReachRow(patient_id=trial.patient_id, phone="+49301234567"))
+    for place in ("a", "b"):
+        session.add(
+            PushRow(
+                patient_id=trial.patient_id,
+                endpoint=f"https://push.example.org/{place}",
+                p256dh="key",
+                auth="secret",
+                created_at=MORNING,
+            )
+        )
+    session.flush()
+
+    tick(session, evening(FIRST, 17))
+
+    messages = session.scalars(select(MessageRow)).all()
+    assert Counter(m.channel for m in messages) == {"email": 1, "sms": 1, "push": 2}
+    texts = {m.body for m in messages if m.channel != "email"}
+    assert len(texts) == 1
+    assert all("3:00" in text for text in texts)
+
+
+def test_a_way_that_failed_for_good_is_not_tried_again(session: Session):
+    trial = running(session)
+    session.add(ReachRow(patient_id=trial.patient_id, email_failed_at=MORNING))
+
+    tick(session, evening(FIRST, 17))
+
+    assert occasions(session) == {}
 
 
 def test_who_has_answered_is_not_reminded_again(session: Session):
@@ -231,7 +289,7 @@ def test_months_of_downtime_become_missing_days_without_a_flood(session: Session
     tick(session, asleep_until)
 
     assert states(session, trial)[:22] == ["missed"] * 19 + ["open"] * 2 + ["planned"]
-    assert occasions(session) == {"silence": 1}
+    assert occasions(session) == {"silence": 1, "diary-rest": 1}
     assert period_states(session, trial) == ["over", "over", "current", "planned"]
 
 
@@ -249,10 +307,19 @@ def test_a_trial_that_was_slept_through_whole_is_completed_with_one_message(sess
 def test_a_day_that_opens_late_is_not_reminded_of_twice_at_once(session: Session):
     running(session)
 
-    tick(session, evening(date(2026, 3, 2), 2))
-    tick(session, evening(date(2026, 3, 2), 2) + timedelta(minutes=5))
+    tick(session, evening(FIRST, 20) + timedelta(minutes=30))
+    tick(session, evening(FIRST, 21))
 
     assert occasions(session) == {"diary-open": 1}
+
+
+def test_a_day_that_opens_late_at_night_wakes_nobody(session: Session):
+    trial = running(session)
+
+    tick(session, evening(date(2026, 3, 2), 2))
+
+    assert states(session, trial)[0] == "open"
+    assert occasions(session) == {}
 
 
 def test_a_day_that_opens_too_late_to_be_on_time_is_not_reminded_of(session: Session):
@@ -467,7 +534,7 @@ def test_many_schedulers_at_once_do_each_thing_once(sessions: sessionmaker[Sessi
         clinician = make_actor(session, make_site(session), Role.CLINICIAN)
         for _number in range(12):
             make_running(session, clinician, MORNING)
-    moments = [evening(FIRST, 17), evening(date(2026, 3, 2), 1), evening(date(2026, 3, 8), 17)]
+    moments = [evening(FIRST, 17), evening(FIRST, 21), evening(date(2026, 3, 8), 17)]
     workers = 3
     barrier = Barrier(workers)
 
@@ -494,7 +561,12 @@ def test_many_schedulers_at_once_do_each_thing_once(sessions: sessionmaker[Sessi
         subjects = session.scalars(
             select(AuditRow.subject).where(AuditRow.action == "begin_period")
         ).all()
-        assert occasions(session) == {"diary-open": 12, "diary-again": 12, "silence": 12}
+        assert occasions(session) == {
+            "diary-open": 12,
+            "diary-again": 12,
+            "diary-rest": 12,
+            "silence": 12,
+        }
         assert len(subjects) == len(set(subjects)) == 24
         assert first_broken(chain(session)) is None
 

@@ -493,6 +493,7 @@ LETTERS: dict[str, dict[str, object]] = {
     "code_opened": {"code": "P-07", "period": 2, "reason": "overdose"},
     "diary_open": {"day": "Sunday, March 1, 2026", "closes": "3:00 AM", "site": "Pain clinic"},
     "diary_again": {"day": "Sunday, March 1, 2026", "closes": "3:00 AM", "site": "Pain clinic"},
+    "diary_rest": {"site": "Pain clinic"},
     "patient_paused": {"code": "P-07"},
     "patient_stopped": {"code": "P-07"},
     "silence": {"code": "P-07", "days": 3, "since": "Sunday, March 1, 2026"},

@@ -5,7 +5,7 @@ look for rows in a state that is over, and change each once. None reads the cloc
 commits; those that take ``most`` do a bounded amount of work and say how much it was.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from datetime import date, datetime, time, timedelta
 
 from sqlalchemy.orm import Session
@@ -17,16 +17,15 @@ from trials.domain.reminders import (
     LOOK_BACK_DAYS,
     MISSED_BEFORE_REST,
     reminders_rest,
-    second_reminder_at,
 )
 from trials.keys import Vault
 from trials.services import analysis
 from trials.services.actor import SYSTEM, record
-from trials.services.language import Letter, clock_time, long_day, write_letter
+from trials.services.language import long_day, write_letter
 from trials.services.messages import queue_message, queue_messages
+from trials.services.reminding import remind, say_that_reminders_rest, with_ways
 from trials.services.steps import take_step
 from trials.store.clockwork import (
-    DayToAsk,
     answered_since_fit,
     any_undecided,
     days_to_ask,
@@ -57,8 +56,6 @@ MOST_WAITING_INTERIM_FITS = 20
 LOOK_SOON = timedelta(minutes=10)
 LOOK_LATER = timedelta(days=1)
 
-type Writer = Callable[[DayToAsk], Letter]
-
 
 def open_due_days(session: Session, now: datetime, *, address: str, most: int = BATCH) -> int:
     """Open diary days and put their reminders into the outbox; return how many days opened.
@@ -67,17 +64,14 @@ def open_due_days(session: Session, now: datetime, *, address: str, most: int = 
     it is not late yet, and once instead of twice if the second one would follow at once.
     """
     opened = open_days(session, now, most)
-    asked = [d for d in days_to_ask(session, opened) if now < d.closes_at]
-    before = states_before(session, asked, LOOK_BACK_DAYS)
-    asked = [d for d in asked if not reminders_rest(before[d.id])]
-    _remind(session, asked, "diary-open", _letters("diary_open", address), now)
+    days = [d for d in days_to_ask(session, opened) if now < d.closes_at]
+    before = states_before(session, days, LOOK_BACK_DAYS)
+    awake = with_ways(session, (d for d in days if not reminders_rest(before[d.id])))
+    planned = {asked: first for asked in awake if (first := asked.first(now)) is not None}
+    remind(session, "diary_open", planned, address=address)
+    second = {asked.day.id: asked.second(first.due_at) for asked, first in planned.items()}
     plan_second_reminders(
-        session,
-        {
-            d.id: second_reminder_at(d.closes_at)
-            for d in asked
-            if now < second_reminder_at(d.closes_at)
-        },
+        session, {key: at for key, at in second.items() if at is not None and now < at}
     )
     return len(opened)
 
@@ -85,18 +79,26 @@ def open_due_days(session: Session, now: datetime, *, address: str, most: int = 
 def remind_again(session: Session, now: datetime, *, address: str, most: int = BATCH) -> int:
     """Remind once more of the days that are about to close unanswered; return how many were due."""
     due = take_second_reminders(session, now, most)
-    asked = [d for d in days_to_ask(session, due) if d.state == "open" and now < d.closes_at]
-    _remind(session, asked, "diary-again", _letters("diary_again", address), now)
+    days = [d for d in days_to_ask(session, due) if d.state == "open" and now < d.closes_at]
+    planned = {
+        asked: again
+        for asked in with_ways(session, days)
+        if (again := asked.second_now(now)) is not None
+    }
+    remind(session, "diary_again", planned, address=address)
     return len(due)
 
 
 def miss_due_days(session: Session, now: datetime, *, address: str, most: int = BATCH) -> int:
     """Count days as missing that nobody can answer any more; return how many.
 
-    When three in a row are missing, the clinician is told, once for each such silence.
+    When three in a row are missing, the clinician is told, once for each such silence, and the
+    patient that no more reminders come.
     """
     missed = miss_days(session, now, most)
-    for silence in silences(session, missed, now, MISSED_BEFORE_REST) if missed else []:
+    silent = silences(session, missed, now, MISSED_BEFORE_REST) if missed else []
+    say_that_reminders_rest(session, silent, now, address=address)
+    for silence in silent:
         letter = write_letter(
             "silence",
             silence.locale,
@@ -223,49 +225,6 @@ def request_due_fit(session: Session, vault: Vault, trial_id: int, now: datetime
     except TrialError:
         return False  # there is nothing to analyse; the analyst's page says why
     return True
-
-
-def _remind(
-    session: Session, days: Iterable[DayToAsk], occasion: str, write: Writer, now: datetime
-) -> int:
-    """Put a reminder of each day into the outbox, unless it was there before."""
-    messages = []
-    for day in days:
-        letter = write(day)
-        messages.append(
-            NewMessage(
-                occasion=f"{occasion}:{day.id}",
-                trial_id=day.trial_id,
-                diary_day_id=day.id,
-                recipient=day.recipient,
-                subject=letter.subject,
-                body=letter.body,
-                due_at=now,
-                void_after=day.closes_at,
-                repeatable=False,
-            )
-        )
-    return queue_messages(session, messages)
-
-
-def _letters(template: str, address: str) -> Writer:
-    """Return a writer that composes each distinct text once: most patients get the same one."""
-    written: dict[tuple[object, ...], Letter] = {}
-
-    def write(day: DayToAsk) -> Letter:
-        key = (day.locale, day.site, day.timezone, day.day, day.closes_at)
-        if key not in written:
-            written[key] = write_letter(
-                template,
-                day.locale,
-                day=long_day(day.day, day.locale),
-                closes=clock_time(day.closes_at, zone_of(day.timezone), day.locale),
-                site=day.site,
-                address=address,
-            )
-        return written[key]
-
-    return write
 
 
 def _move_period(

@@ -26,10 +26,17 @@ CATALOGUES = _PACKAGE / "web" / "translations"
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """A message in words."""
+    """A message in words.
+
+    Attributes:
+        subject: one line.
+        body: plain text.
+        short: the same in a line or two, for a telephone; "" where it is never sent there.
+    """
 
     subject: str
     body: str
+    short: str = ""
 
 
 def template_folder() -> Path:
@@ -58,7 +65,8 @@ def write_letter(template: str, locale: str, **values: object) -> Letter:
     context = page.new_context(values)
     subject = " ".join("".join(page.blocks["subject"](context)).split())
     body = "".join(page.blocks["body"](context)).strip() + "\n"
-    return Letter(subject, body)
+    short = "".join(page.blocks["short"](context)).strip() if "short" in page.blocks else ""
+    return Letter(subject, body, short)
 
 
 def long_day(day: date, locale: str) -> str:

@@ -30,12 +30,13 @@ class DayToAsk:
 
     id: int
     trial_id: int
+    patient_id: int
     day: date
     opens_at: datetime
     closes_at: datetime
     state: str
     timezone: str
-    recipient: str
+    email: str
     locale: str
     site: str
 
@@ -53,6 +54,7 @@ class Silence:
         code: of the patient.
         recipient: the clinician's e-mail address.
         locale: the clinician's language.
+        patient_id, patient_email, patient_locale, timezone, site: to write to the patient.
     """
 
     trial_id: int
@@ -63,6 +65,11 @@ class Silence:
     code: str
     recipient: str
     locale: str
+    patient_id: int
+    patient_email: str
+    patient_locale: str
+    timezone: str
+    site: str
 
 
 def open_days(session: Session, now: datetime, most: int) -> list[int]:
@@ -104,26 +111,25 @@ def plan_second_reminders(session: Session, when: Mapping[int, datetime]) -> Non
 
 
 def days_to_ask(session: Session, ids: Sequence[int]) -> list[DayToAsk]:
-    """Return those of the days whose patient has an e-mail address, in a running trial."""
+    """Return those of the days that belong to a running trial."""
     query = (
         select(
             DiaryDayRow.id,
             DiaryDayRow.trial_id,
+            TrialRow.patient_id,
             DiaryDayRow.day,
             DiaryDayRow.opens_at,
             DiaryDayRow.closes_at,
             DiaryDayRow.state,
             TrialRow.timezone,
-            PatientRow.email.label("recipient"),
+            PatientRow.email,
             PatientRow.locale,
             SiteRow.name.label("site"),
         )
         .join(TrialRow, TrialRow.id == DiaryDayRow.trial_id)
         .join(PatientRow, PatientRow.id == TrialRow.patient_id)
         .join(SiteRow, SiteRow.id == TrialRow.site_id)
-        .where(
-            DiaryDayRow.id.in_(ids), PatientRow.email != "", TrialRow.state == State.RUNNING.value
-        )
+        .where(DiaryDayRow.id.in_(ids), TrialRow.state == State.RUNNING.value)
         .order_by(DiaryDayRow.opens_at, DiaryDayRow.id)
     )
     return [DayToAsk(**row) for row in session.execute(query).mappings()]
@@ -180,6 +186,11 @@ def silences(session: Session, day_ids: Sequence[int], now: datetime, least: int
             PatientRow.code,
             AccountRow.email,
             func.coalesce(AccountRow.locale, SiteRow.locale),
+            PatientRow.id,
+            PatientRow.email,
+            PatientRow.locale,
+            TrialRow.timezone,
+            SiteRow.name,
         )
         .join(last, last.c.trial_id == TrialRow.id)
         .join(DiaryDayRow, DiaryDayRow.trial_id == TrialRow.id)
@@ -195,10 +206,12 @@ def silences(session: Session, day_ids: Sequence[int], now: datetime, least: int
             TrialRow.id,
             TrialRow.public_id,
             last.c.after,
-            PatientRow.code,
+            TrialRow.timezone,
+            PatientRow.id,
             AccountRow.email,
             AccountRow.locale,
             SiteRow.locale,
+            SiteRow.name,
         )
         .having(missed >= least)
     )

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
-from sqlalchemy import ForeignKey, Index, Text, select, text, update
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -27,6 +27,7 @@ class MessageRow(Base, LeaseMixin, kw_only=True):
 
     __tablename__ = "message"
     __table_args__ = (
+        CheckConstraint("channel IN ('email', 'sms', 'push')", name="known_channel"),
         Index(
             "ix_message_waiting", "due_at", "id", sqlite_where=_WAITING, postgresql_where=_WAITING
         ),
@@ -37,7 +38,9 @@ class MessageRow(Base, LeaseMixin, kw_only=True):
     trial_id: Mapped[int | None] = mapped_column(ForeignKey("trial.id"), index=True)
     diary_day_id: Mapped[int | None] = mapped_column(ForeignKey("diary_day.id"), default=None)
     """The diary day it asks for; once that day is not open any more, it is not sent."""
+    channel: Mapped[str] = mapped_column(default="email")
     recipient: Mapped[str]
+    """An e-mail address, a telephone number, or the public id of a browser that takes push."""
     subject: Mapped[str]
     body: Mapped[str] = mapped_column(Text)
     void_after: Mapped[datetime | None] = mapped_column(default=None)
@@ -63,16 +66,15 @@ class NewMessage(TypedDict):
     due_at: datetime
     void_after: datetime | None
     repeatable: bool
+    channel: NotRequired[str]
 
 
 def add_messages(session: Session, messages: Sequence[NewMessage]) -> int:
     """Put messages into the outbox; return how many were about something new."""
     if not messages:
         return 0
-    values = [
-        {**m, "public_id": new_public_id(), "attempts": 0, "last_error": "", "dropped": ""}
-        for m in messages
-    ]
+    blank: dict[str, object] = {"channel": "email", "attempts": 0, "last_error": "", "dropped": ""}
+    values = [{**blank, **m, "public_id": new_public_id()} for m in messages]
     dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
     statement = dialect.insert(MessageRow).on_conflict_do_nothing(index_elements=["occasion"])
     return len(session.scalars(statement.returning(MessageRow.id), values).all())
