@@ -46,6 +46,10 @@ class DesignShape:
         run_in_days: days on no arm before the first period.
         scheme: ``blocks``, ``latin``, ``abba`` or ``fixed``; see :func:`draw_order`.
         looks: evenly spaced looks, the last included.
+        washout_first: leave the washout days of the first period out too, as the product's
+            calendar does.
+        order: with ``fixed``, the arm of each period given by hand; which arm each number
+            stands for is drawn. () is the order of the arms, repeated.
     """
 
     blocks: int = 3
@@ -54,6 +58,8 @@ class DesignShape:
     run_in_days: int = 0
     scheme: str = "blocks"
     looks: int = 1
+    washout_first: bool = False
+    order: tuple[int, ...] = ()
 
     def days_of_look(self, look: int, arms: int) -> int:
         """Return the days lived when look ``look`` (from 1) is taken."""
@@ -104,7 +110,9 @@ class ScenarioResult:
         trials: how many.
         right: named the truly best arm best; wrong: named another.
         equal, none, undetermined, refused: the other verdicts.
-        interval_width: mean width of the 90 % interval of contrasts, in points.
+        interval_width: mean width of the 90 % interval of contrasts, in points; NaN where
+            every trial was refused before its fit.
+        interval_width_error, days_error: Monte Carlo standard errors of the two means.
         days: mean length under the interim rule.
         covered: share of 90 % intervals of contrasts that hold the truth.
     """
@@ -118,7 +126,9 @@ class ScenarioResult:
     undetermined: Share
     refused: Share
     interval_width: float
+    interval_width_error: float
     days: float
+    days_error: float
     covered: Share
 
 
@@ -151,6 +161,98 @@ def design_hash(specification: Specification, design: DesignShape) -> str:
     return hashlib.sha256(content.encode()).hexdigest()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Study:
+    """A design to be studied before it is frozen.
+
+    Attributes:
+        specification: as it will be frozen; its ``best`` is the least that may be asked of a
+            best arm, whatever the simulation says.
+        design: the shape, with its planned looks.
+        sd: the patient's own day-to-day standard deviation in points, such as a run-in or an
+            earlier diary showed; None draws each simulated patient's from the prior.
+        autocorrelation: of one day with the next, likewise.
+    """
+
+    specification: Specification
+    design: DesignShape
+    sd: float | None = None
+    autocorrelation: float | None = None
+
+    @property
+    def design_hash(self) -> str:
+        """What the study is cached by: all that decides its outcome."""
+        content = json.dumps(
+            {
+                "design": design_hash(self.specification, self.design),
+                "least_best": self.specification.decision.best,
+                "sd": self.sd,
+                "autocorrelation": self.autocorrelation,
+            },
+            sort_keys=True,
+        )
+        return hashlib.sha256(content.encode()).hexdigest()
+
+    def scenarios(self) -> tuple[Scenario, ...]:
+        """Return the questions a clinician asks, put to this patient's noise if it is known."""
+        return tuple(
+            replace(scenario, sd=self.sd, autocorrelation=self.autocorrelation)
+            for scenario in default_scenarios(self.specification)
+        )
+
+
+def calibrate(
+    study: Study,
+    *,
+    trials: int = 1000,
+    scenario_trials: int = 250,
+    seed: int = 1,
+    draws: int = 2000,
+    run: Callable[[Callable[[Task], list[Trace]], Sequence[Task]], Iterator[list[Trace]]] = map,
+) -> Characteristics:
+    """Calibrate a design's threshold, then tell what the design can tell when judged with it.
+
+    This is what the set-up page shows and the freeze keeps. The threshold comes from patients
+    drawn from the priors, so that it does not rest on what is believed of this one. The
+    scenarios are other simulated patients, so the share of false "best" among them checks the
+    threshold on trials it was not made from.
+
+    Args:
+        study: specification, design and what is known of the patient.
+        trials: without any difference, for the threshold.
+        scenario_trials: of each scenario, judged with the threshold.
+        seed: the same seed gives the same table.
+        draws: from each posterior.
+        run: like ``map``; a process pool's ``map`` runs the pieces side by side.
+    """
+    specification, design = study.specification, study.design
+    neutral = Scenario(name="no difference")
+    tasks = [
+        Task(specification, design, neutral, seed, 0, start, min(PIECE, trials - start), draws)
+        for start in range(0, trials, PIECE)
+    ]
+    traces = [trace for piece in run(simulate_piece, tasks) for trace in piece]
+    threshold, low, high = calibrated_threshold(traces)
+    needed = max(specification.decision.best, threshold)
+    judged = replace(specification, decision=replace(specification.decision, best=needed))
+    told = operating_characteristics(
+        judged,
+        design,
+        study.scenarios(),
+        trials=scenario_trials,
+        seed=seed + 1,
+        draws=draws,
+        run=run,
+    )
+    return replace(
+        told,
+        design_hash=study.design_hash,
+        threshold=threshold,
+        threshold_low=low,
+        threshold_high=high,
+    )
+
+
 def default_scenarios(specification: Specification) -> tuple[Scenario, ...]:
     """Return the questions a clinician asks of a design.
 
@@ -169,6 +271,11 @@ def default_scenarios(specification: Specification) -> tuple[Scenario, ...]:
         Scenario(name="2 points, strong drift", effects={arm: 2 * better},
                  trend_per_week=0.4 * better),
         Scenario(name="no difference, slow wandering", variant="wandering"),
+        Scenario(name="2 points, heavy tails", effects={arm: 2 * better}, variant="heavy_tails"),
+        Scenario(name="2 points, rounded to whole numbers", effects={arm: 2 * better},
+                 variant="rounded"),
+        Scenario(name="2 points at first, then waning", effects={arm: 2 * better},
+                 variant="waning"),
     ]  # fmt: skip
     if specification.carryover:
         scenarios.append(
@@ -292,12 +399,14 @@ def draw_order(arms: int, design: DesignShape, generator: np.random.Generator) -
     ``blocks``: each block holds every arm once in random order. ``latin``: block orders are
     taken in turn from a set in which each arm follows each other equally often (Williams).
     ``abba``: every second block is the mirror of the one before. ``fixed``: always the order
-    of the arms.
+    of the arms, or the order given by hand with the arms dealt to its numbers.
     """
     order: list[int] = []
     rows = _williams(arms)
     start = int(generator.integers(len(rows)))
     names = generator.permutation(arms)
+    if design.scheme == "fixed" and design.order:
+        return [int(names[k]) for k in design.order]
     for block in range(design.blocks):
         if design.scheme == "fixed":
             one = list(range(arms))
@@ -406,7 +515,7 @@ def _simulated(task: Task, generator: np.random.Generator) -> _Living:
         day_arm,
         generator=generator,
         day_period=day_period,
-        in_analysis=analysis_window(day_period, design.washout_days),
+        in_analysis=_window(day_period, design),
         bothers=series,
     )
     weight = sum(specification.weights[name] for name in series)
@@ -415,6 +524,14 @@ def _simulated(task: Task, generator: np.random.Generator) -> _Living:
     if is_weighed(specification):
         data = net_burden(data, specification)
     return _Living(data, truth)
+
+
+def _window(day_period: Integers, design: DesignShape) -> NDArray[np.bool_]:
+    """(T,) the days that are evaluated."""
+    window = analysis_window(day_period, design.washout_days)
+    if design.washout_first and not design.run_in_days:
+        window[: design.washout_days] = False
+    return window
 
 
 def _patient(
@@ -522,7 +639,8 @@ def _result(
 
     pairs = len(specification.arms) * (len(specification.arms) - 1) // 2
     held = [n < t.covered for t in traces if t.widths for n in range(pairs)]
-    widths = [width for trace in traces for width in trace.widths]
+    width, width_error = _mean([float(np.mean(t.widths)) for t in traces if t.widths])
+    days, days_error = _mean([float(t.days) for t in traces])
     return ScenarioResult(
         scenario=scenario,
         trials=count,
@@ -532,10 +650,20 @@ def _result(
         none=share([t.kind is Kind.NONE for t in traces]),
         undetermined=share([t.kind is Kind.UNDETERMINED for t in traces]),
         refused=share([t.kind is Kind.REFUSED for t in traces]),
-        interval_width=float(np.mean(widths)) if widths else float("nan"),
-        days=float(np.mean([t.days for t in traces])),
+        interval_width=width,
+        interval_width_error=width_error,
+        days=days,
+        days_error=days_error,
         covered=share(held),
     )
+
+
+def _mean(values: Sequence[float]) -> tuple[float, float]:
+    """Return the mean with its Monte Carlo standard error; NaN of nothing."""
+    if not values:
+        return float("nan"), float("nan")
+    spread = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+    return float(np.mean(values)), spread / float(np.sqrt(len(values)))
 
 
 def _is_neutral(scenario: Scenario) -> bool:

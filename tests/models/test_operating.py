@@ -11,7 +11,9 @@ from models.decision import Kind
 from models.operating import (
     DesignShape,
     Scenario,
+    Study,
     Trace,
+    calibrate,
     calibrated_threshold,
     default_scenarios,
     design_hash,
@@ -67,6 +69,18 @@ def test_a_better_arm_is_found_and_an_equal_one_is_not(specification):
     for one in result.results:
         parts = (one.right, one.wrong, one.equal, one.none, one.undetermined, one.refused)
         assert sum(part.value for part in parts) == pytest.approx(1.0)
+
+
+def test_the_means_carry_their_monte_carlo_errors(specification):
+    (few,), (many,) = (
+        operating_characteristics(
+            specification, DESIGN, (Scenario(name="no difference"),), trials=trials, draws=200
+        ).results
+        for trials in (20, 80)
+    )
+
+    assert 0 < many.interval_width_error < few.interval_width_error < few.interval_width
+    assert few.days_error == 0.0  # without an interim look every trial lives all its days
 
 
 def test_looks_shorten_a_clear_trial(specification):
@@ -155,3 +169,68 @@ def test_sensible_scenarios_ask_about_side_effects_only_when_they_are_weighed(fa
     assert plain[0] == "no difference"
     assert any("half-lives" in name for name in plain)
     assert len(weighed) == len(plain) + 1
+
+
+def test_an_order_given_by_hand_is_kept_and_its_arms_are_dealt():
+    by_hand = DesignShape(blocks=2, scheme="fixed", order=(0, 1, 1, 0))
+    orders = {tuple(draw_order(2, by_hand, np.random.default_rng(n))) for n in range(20)}
+
+    assert orders == {(0, 1, 1, 0), (1, 0, 0, 1)}
+
+
+def test_the_washout_of_the_first_period_can_be_left_out(specification):
+    kept, left_out = (
+        operating_characteristics(
+            specification,
+            replace(DESIGN, washout_days=4, washout_first=first),
+            (Scenario(name="no difference", sd=1.0),),
+            trials=20,
+            draws=200,
+        ).results[0]
+        for first in (False, True)
+    )
+
+    assert left_out.interval_width > kept.interval_width
+
+
+def test_a_study_judges_its_scenarios_with_the_threshold_it_calibrated(specification):
+    lax = replace(specification, decision=DecisionRule(best=0.51))
+    told = calibrate(Study(specification=lax, design=DESIGN), trials=40, scenario_trials=20,
+                     draws=200)  # fmt: skip
+
+    assert told.best_used == max(0.51, told.threshold)
+    assert told.results[0].scenario.name == "no difference"
+    assert {r.trials for r in told.results} == {20}
+
+
+def test_a_study_never_judges_laxer_than_agreed(specification):
+    strict = replace(specification, decision=DecisionRule(best=0.999))
+    told = calibrate(Study(specification=strict, design=DESIGN), trials=20, scenario_trials=20,
+                     draws=200)  # fmt: skip
+
+    assert told.best_used == 0.999 > told.threshold
+
+
+def test_a_study_is_known_by_all_that_decides_it(specification):
+    study = Study(specification=specification, design=DESIGN)
+    others = (
+        replace(study, sd=2.0),
+        replace(study, autocorrelation=0.5),
+        replace(study, design=replace(DESIGN, looks=3)),
+        replace(study, design=replace(DESIGN, washout_first=True)),
+        replace(study, specification=replace(specification, decision=DecisionRule(best=0.99))),
+        replace(study, specification=replace(specification, trend=False)),
+    )
+
+    assert len({study.design_hash, *(other.design_hash for other in others)}) == len(others) + 1
+    assert {s.sd for s in replace(study, sd=2.0).scenarios()} == {2.0}
+
+
+def test_the_false_best_share_holds_on_trials_the_threshold_was_not_made_from(specification):
+    looks = replace(DESIGN, looks=3)
+    lax = replace(specification, decision=DecisionRule(best=0.51))
+    told = calibrate(Study(specification=lax, design=looks), trials=150, scenario_trials=80,
+                     draws=300)  # fmt: skip
+    same = told.results[0]
+
+    assert same.wrong.value <= 0.05 + 3 * max(same.wrong.error, 0.024)

@@ -101,8 +101,8 @@ def _content(
 def _scenario_content(result: ScenarioResult) -> dict[str, Any]:
     content = asdict(result)
     scenario = content.pop("scenario")
-    width = content["interval_width"]
-    content["interval_width"] = width if math.isfinite(width) else None
+    for name in ("interval_width", "interval_width_error"):
+        content[name] = content[name] if math.isfinite(content[name]) else None
     return {"name": scenario.pop("name"), "truth": scenario, **content}
 
 
@@ -123,8 +123,8 @@ def _table(characteristics: Characteristics) -> Table:
                     result.covered,
                 )
             ),
-            f"{result.interval_width:.2f}",
-            f"{result.days:.0f}",
+            f"{result.interval_width:.2f} ({result.interval_width_error:.2f})",
+            f"{result.days:.0f} ({result.days_error:.1f})",
         )
         for result in characteristics.results
     )

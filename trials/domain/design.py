@@ -19,6 +19,7 @@ LONGEST_RUN_IN_DAYS = 28
 LONGEST_TRIAL_DAYS = 730
 LEAST_EVALUATION_DAYS = 3
 HALF_LIVES_TO_WASH_OUT = 5
+FIRST_LOOK = 2
 
 
 class Scheme(StrEnum):
@@ -32,6 +33,15 @@ class Scheme(StrEnum):
     """Every second block reverses the one before (AB BA): a linear drift cancels in the pair."""
     FIXED = "fixed"
     """The order is given by hand; nothing is random, so nothing can be blinded."""
+
+
+class LookSchedule(StrEnum):
+    """When the frozen rule is applied."""
+
+    AT_END = "at_end"
+    """Once, when the diary is complete."""
+    EACH_BLOCK = "each_block"
+    """After each block too, from the second on: a clear answer may end the trial early."""
 
 
 class Outcome(StrEnum):
@@ -169,6 +179,17 @@ def _check_fixed_sequence(design: Design) -> None:
         )
 
 
+def planned_looks(design: Design, schedule: LookSchedule) -> tuple[int, ...]:
+    """Return the blocks after which the rule is applied before the trial's planned end.
+
+    The first look is after the second block: before it each arm was given once, which can
+    never make a verdict. The one after the last block is the final analysis.
+    """
+    if schedule is LookSchedule.AT_END:
+        return ()
+    return tuple(range(FIRST_LOOK, design.blocks))
+
+
 def washout_needed(longest_half_life_hours: float) -> int:
     """Return the days after which about 3 % of the outgoing drug is left.
 
@@ -182,7 +203,8 @@ class DecisionRule:
     """How the posterior becomes a verdict; frozen with the protocol.
 
     Attributes:
-        best: least P(arm has the lowest burden) to call it best (c1 in docs/statistics.md).
+        best: least P(arm has the lowest burden) to call it best; the calibration may ask for
+            more (c1 in docs/statistics.md), never for less.
         equal_margin: differences smaller than this do not matter, in points (the ROPE).
         equal_probability: least P(|difference| < equal_margin) to call arms practically equal.
         largest_expected_loss: most burden, in points, that calling it best may cost on average.

@@ -61,6 +61,10 @@ class AnalysisError(TrialError):
     """An analysis that cannot be requested, released or decided on."""
 
 
+class CalibrationError(StateError):
+    """What a design can tell is not known yet, so its protocol cannot be frozen."""
+
+
 class AuditError(TrialError):
     """The audit trail does not fit together."""
 

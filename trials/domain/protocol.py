@@ -3,18 +3,34 @@
 The protocol names the treatments; the arms' masked labels are dealt to them at the draw.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from trials.domain.blinding import Blinding
 from trials.domain.calendar import DiaryWindow
-from trials.domain.canonical import canonical_hash
-from trials.domain.design import AnalysisSet, DecisionRule, Design, Outcome, Scheme
+from trials.domain.canonical import canonical_hash, plain
+from trials.domain.design import (
+    AnalysisSet,
+    DecisionRule,
+    Design,
+    LookSchedule,
+    Outcome,
+    Scheme,
+)
 from trials.domain.diary import Questionnaire
 from trials.domain.errors import ProtocolError
 from trials.domain.words import marked as _
 
 PROTOCOL_FORMAT = 1
 LARGEST_WEIGHT = 5.0
+LARGEST_SD = 5.0
+ADDED_LATER: Mapping[str, object] = {
+    "looks": LookSchedule.AT_END.value,
+    "calibration": None,
+    "known_noise": None,
+}
+"""Fields that protocols frozen before them do not have, with the value that means the same.
+With that value they are left out of the hash, so that it stays what it was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +62,51 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
+class KnownNoise:
+    """How the patient's pain goes up and down by itself, as an earlier diary showed.
+
+    It plans the trial (what the design can tell about this patient) and decides nothing.
+
+    Attributes:
+        sd: standard deviation of a day's pain, in points.
+        autocorrelation: of one day with the next; None if not known.
+    """
+
+    sd: float
+    autocorrelation: float | None = None
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.sd <= LARGEST_SD:
+            raise ProtocolError(
+                _("The ups and downs of pain must lie above 0 and at most at %(most)s points."),
+                most=LARGEST_SD,
+            )
+        if self.autocorrelation is not None and not -0.3 < self.autocorrelation < 0.98:
+            raise ProtocolError(
+                _("The likeness of one day to the next must lie between -0.3 and 0.98.")
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """The threshold c1 that a simulation of this design asks for, kept with the agreement.
+
+    Attributes:
+        design_hash: of the simulated design.
+        threshold: c1: without any difference, at most 5 % of trials name a best arm with it.
+        low: lower end of its 95 % Monte Carlo interval.
+        high: upper end.
+        trials: how many were simulated without any difference.
+    """
+
+    design_hash: str
+    threshold: float
+    low: float
+    high: float
+    trials: int
+
+
+@dataclass(frozen=True, slots=True)
 class Protocol:
     """The whole agreement.
 
@@ -63,6 +124,9 @@ class Protocol:
         window: when the diary is open.
         model_version: which model's formula and priors the verdict uses.
         version: 1 for the first; an amendment counts up.
+        looks: when the rule is applied.
+        known_noise: what is known of the patient's ups and downs; None for nothing.
+        calibration: None until the freeze.
     """
 
     question: str
@@ -78,6 +142,9 @@ class Protocol:
     window: DiaryWindow = field(default_factory=DiaryWindow)
     model_version: str = "crossover-1"
     version: int = 1
+    looks: LookSchedule = LookSchedule.AT_END
+    known_noise: KnownNoise | None = None
+    calibration: Calibration | None = None
 
     def __post_init__(self) -> None:
         treatments = [c.treatment for c in self.candidates]
@@ -99,6 +166,17 @@ class Protocol:
         return next(c for c in self.candidates if c.treatment == treatment)
 
     @property
+    def needed_to_be_best(self) -> float:
+        """The probability that names an arm best: as calibrated, but never less than agreed.
+
+        The floor is there because real diaries wander more than simulated ones: on them about
+        0.96 was needed where the simulation of some designs asks for less.
+        """
+        if self.calibration is None:
+            return self.decision.best
+        return max(self.decision.best, self.calibration.threshold)
+
+    @property
     def treatments(self) -> tuple[str, ...]:
         """Catalogue ids in the order of the protocol."""
         return tuple(c.treatment for c in self.candidates)
@@ -106,9 +184,16 @@ class Protocol:
 
 def protocol_hash(protocol: Protocol) -> str:
     """Return the SHA-256 that stands for this exact agreement."""
-    return canonical_hash({"format": PROTOCOL_FORMAT, "protocol": protocol})
+    content = plain(protocol)
+    assert isinstance(content, dict)  # noqa: S101  # a dataclass becomes an object
+    kept = {
+        name: value
+        for name, value in content.items()
+        if name not in ADDED_LATER or value != ADDED_LATER[name]
+    }
+    return canonical_hash({"format": PROTOCOL_FORMAT, "protocol": kept})
 
 
 def amended(protocol: Protocol) -> Protocol:
-    """Return the same protocol as the next version, open for changes."""
-    return replace(protocol, version=protocol.version + 1)
+    """Return the same protocol as the next version, open for changes and for a calibration."""
+    return replace(protocol, version=protocol.version + 1, calibration=None)
