@@ -311,7 +311,7 @@ def _rough_sd(outcome: Floats, period: NDArray[np.intp], specification: Specific
 # -- the linear-Gaussian part ------------------------------------------------------------
 
 
-def _noise_precision(gap: Floats, real: Floats, phi: Floats) -> tuple[Floats, Floats, Floats]:
+def noise_precision(gap: Floats, real: Floats, phi: Floats) -> tuple[Floats, Floats, Floats]:
     """Return the inverse correlation of AR(1) noise over gaps, a tridiagonal matrix.
 
     Args:
@@ -354,7 +354,7 @@ class _Products:
 
 def _products(batch: _Batch, phi: Floats) -> _Products:
     """Return the cross-products at (B, F) autocorrelations; trailing axes (B, H, F)."""
-    diagonal, beside, log_det = _noise_precision(
+    diagonal, beside, log_det = noise_precision(
         batch.gap[..., None], batch.real[..., None], phi[:, None, :]
     )
     columns = batch.columns
@@ -1089,7 +1089,7 @@ def _products_at(
     fixed = _products(batch, nodes[None, :])
     rows = np.flatnonzero(data.observed)
     exposure = exposures(targets(data), speeds(data, specification), np.exp(log_h))[rows]
-    diagonal, beside, _ = _noise_precision(
+    diagonal, beside, _ = noise_precision(
         batch.gap[..., None], batch.real[..., None], nodes[None, None, :]
     )
     at, next_to = diagonal[0][:, phi], beside[0][:, phi]
