@@ -10,12 +10,36 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.orm import Session, sessionmaker
 
-from trials.store import account, allocation, audit, diary, fit, outbox, process, reach, trial
+from trials.store import (
+    account,
+    allocation,
+    audit,
+    calibration,
+    diary,
+    fit,
+    look,
+    outbox,
+    process,
+    reach,
+    trial,
+)
 from trials.store.base import Base
 
 BUSY_TIMEOUT_MS = 15_000
 
-ROW_MODULES = (account, allocation, audit, diary, fit, outbox, process, reach, trial)
+ROW_MODULES = (
+    account,
+    allocation,
+    audit,
+    calibration,
+    diary,
+    fit,
+    look,
+    outbox,
+    process,
+    reach,
+    trial,
+)
 """Importing these registers every table with ``Base.metadata``."""
 
 metadata = Base.metadata
