@@ -107,7 +107,7 @@ def fit_side_effect(
         _around_mode(
             np.column_stack((np.ones(has.size), exposure[answered])), has, mean, sd, generator
         )
-        for exposure in _exposures(data, specification, generator)
+        for exposure in exposures_of_prior(data, specification, generator)
     ]
     terms = np.concatenate([c[0] for c in clouds])
     log_weight = np.concatenate([c[1] for c in clouds])
@@ -151,7 +151,7 @@ def severe_probabilities(
     return worst
 
 
-def _exposures(
+def exposures_of_prior(
     data: TrialData, specification: Specification, generator: np.random.Generator
 ) -> list[Floats]:
     """(T, K) exposures at even points of the half-lives' prior; one without carryover."""
