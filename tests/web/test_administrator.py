@@ -150,12 +150,20 @@ def test_the_site_is_edited_and_its_old_name_stays_in_the_trail(
     refused = admin.submit("/admin/site", name="New", timezone="Europe/Nowhere", locale="en")
     assert refused.status_code == 422
     assert "Europe/Nowhere" in refused.text
-    admin.submit("/admin/site", name="New", timezone="Asia/Tokyo", locale="de")
+    letters = dict(name="New", timezone="Asia/Tokyo", locale="de", phone="ask Anna")
+    assert admin.submit("/admin/site", **letters).status_code == 422
+    admin.submit("/admin/site", **letters | {"phone": "+81 3 1234 5678"})
 
     session.expire_all()
     assert (site.name, site.timezone, site.locale) == ("New", "Asia/Tokyo", "de")
     record = session.scalars(select(AuditRow)).one()
-    assert record.before == {"name": "Pain clinic", "timezone": "Europe/Berlin", "locale": "en"}
+    assert record.before == {
+        "name": "Pain clinic",
+        "timezone": "Europe/Berlin",
+        "locale": "en",
+        "phone": "",
+    }
+    assert record.after["phone"] == site.phone == "+81 3 1234 5678"
 
 
 def test_the_trail_shows_who_did_what_but_nothing_clinical(

@@ -28,6 +28,7 @@ SHORTEST_PASSWORD = 12
 LONGEST_PASSWORD = 128
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.?[^@\s.]+")
 _LOCALE = re.compile(r"[a-z]{2,3}(_[A-Z]{2})?")
+_PHONE = re.compile(r"\+?[0-9][0-9 ()/.-]{2,24}")
 _HASHER = PasswordHasher()  # argon2id with the parameters its authors recommend
 
 
@@ -102,9 +103,16 @@ def add_site(
 
 
 def edit_site(
-    session: Session, actor: Actor, *, name: str, timezone: str, locale: str, now: datetime
+    session: Session,
+    actor: Actor,
+    *,
+    name: str,
+    timezone: str,
+    locale: str,
+    phone: str = "",
+    now: datetime,
 ) -> SiteRow:
-    """Change the name, time zone or language of the administrator's own site.
+    """Change the name, time zone, language or telephone of the administrator's own site.
 
     Trials keep the time zone they were made with.
 
@@ -117,6 +125,7 @@ def edit_site(
     site.name = _checked_name(name)
     site.timezone = _checked_zone(timezone)
     site.locale = _checked_locale(locale)
+    site.phone = _checked_phone(phone)
     after = _site_facts(site)
     if before != after:
         record(
@@ -329,7 +338,12 @@ def _record(
 
 
 def _site_facts(site: SiteRow) -> Json:
-    return {"name": site.name, "timezone": site.timezone, "locale": site.locale}
+    return {
+        "name": site.name,
+        "timezone": site.timezone,
+        "locale": site.locale,
+        "phone": site.phone,
+    }
 
 
 def _checked_role(role: Role) -> Role:
@@ -356,3 +370,10 @@ def _checked_locale(locale: str) -> str:
     if not _LOCALE.fullmatch(locale.strip()):
         raise AccountError(_("A language is written like en or de."))
     return locale.strip()
+
+
+def _checked_phone(phone: str) -> str:
+    phone = " ".join(phone.split())
+    if phone and not _PHONE.fullmatch(phone):
+        raise AccountError(_("Give the telephone number in figures, such as +49 30 1234567."))
+    return phone

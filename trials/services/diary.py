@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 
 from trials.domain.calendar import Lateness, lateness, local_day, zone_of
 from trials.domain.canonical import canonical_hash
+from trials.domain.clocks import LONGEST_WAIT, Writing
 from trials.domain.diary import Answers, Questionnaire, Source
 from trials.domain.errors import DiaryClosedError, NotFoundError
 from trials.domain.life_cycle import RESULT_KNOWN, UNDER_WAY, State
@@ -18,6 +19,7 @@ from trials.store.diary import (
     days_of_trial,
     entry_with_key,
     find_day,
+    last_revision,
     latest_entries,
     latest_entry,
     lock_day,
@@ -90,12 +92,15 @@ class Receipt:
         revision: 1 for the first report of the day.
         minutes_late: 0 when on time.
         repeated: whether this very submission had arrived before.
+        counts: whether it is the report of the day that counts. It is not when a report that
+            was written later, on another phone, arrived before.
     """
 
     day: date
     revision: int
     minutes_late: int
     repeated: bool
+    counts: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +182,7 @@ def record_entry(
     author: Actor,
     key: str,
     now: datetime,
+    written: Writing | None = None,
 ) -> Receipt:
     """Keep the answers of one day; nothing is ever overwritten.
 
@@ -190,6 +196,8 @@ def record_entry(
         key: chosen by the sender, new for each submission; sending again under the same key
             changes nothing.
         now: UTC instant of arrival.
+        written: when it was written, if it waited on a phone; that instant decides whether the
+            day was open, and the entry keeps both.
 
     Raises:
         DiaryClosedError: too early, too late, or no day of this trial.
@@ -203,16 +211,22 @@ def record_entry(
     if sent_before is not None:
         if sent_before.diary_day_id != row.id:
             raise DiaryClosedError(_("This form was already sent for another day. Open it again."))
-        return Receipt(day, sent_before.revision, sent_before.minutes_late, repeated=True)
+        return _receipt(session, row, sent_before, repeated=True)
     if trial.current_state in ANALYSED:
         raise DiaryClosedError(
             _("The diary is closed: your answers have been worked out. Thank you for all of them.")
         )
     previous = latest_entry(session, row.id)
-    _check_open(row, previous, now)
+    at = now if written is None else written.at
+    if now - at > LONGEST_WAIT:
+        raise DiaryClosedError(
+            _("This report waited too long on the phone. Please tell your clinic what it says.")
+        )
+    # A phone without a network could not know of a report from another one: both are kept.
+    _check_open(row, previous if written is None else None, at)
     entry = DiaryEntryRow(
         diary_day_id=row.id,
-        revision=1 if previous is None else previous.revision + 1,
+        revision=last_revision(session, row.id) + 1,
         pain=answers.pain,
         bother=answers.bother,
         side_effects=dict(answers.side_effects),
@@ -225,8 +239,10 @@ def record_entry(
         author=author.public_id,
         received_at=now,
         zone=trial.timezone,
-        minutes_late=_minutes_late(row, now),
+        minutes_late=_minutes_late(row, at),
         idempotency_key=key,
+        written_at=written.at if written is not None else None,
+        clock_error_seconds=written.clock_error_seconds if written is not None else None,
     )
     session.add(entry)
     row.state = "answered"
@@ -241,7 +257,15 @@ def record_entry(
         before=_digest(previous),
         after=_digest(entry),
     )
-    return Receipt(day, entry.revision, entry.minutes_late, repeated=False)
+    return _receipt(session, row, entry, repeated=False)
+
+
+def _receipt(
+    session: Session, row: DiaryDayRow, entry: DiaryEntryRow, *, repeated: bool
+) -> Receipt:
+    counting = latest_entry(session, row.id)
+    counts = counting is not None and counting.id == entry.id
+    return Receipt(row.day, entry.revision, entry.minutes_late, repeated, counts)
 
 
 def own_entries(session: Session, trial: TrialRow) -> dict[date, DiaryEntryRow]:
@@ -318,7 +342,8 @@ def _digest(entry: DiaryEntryRow | None) -> dict[str, object] | None:
     """Return what the audit trail keeps: enough to prove the entry, not to read it."""
     if entry is None:
         return None
-    return {
+    waited = {"written_at": entry.written_at.isoformat()} if entry.written_at else {}
+    return waited | {
         "revision": entry.revision,
         "source": entry.source,
         "minutes_late": entry.minutes_late,

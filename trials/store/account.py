@@ -28,6 +28,7 @@ class SiteRow(Base, kw_only=True):
     name: Mapped[str]
     timezone: Mapped[str]
     locale: Mapped[str] = mapped_column(default="en")
+    phone: Mapped[str] = mapped_column(default="")  # for patients; "" if none is given
     is_demo: Mapped[bool] = mapped_column(default=False)
 
 

@@ -1,17 +1,23 @@
 """Diary days, each with a state, and the entries that answer them."""
 
+from collections.abc import Collection
 from datetime import date, datetime
 
 from sqlalchemy import (
     CheckConstraint,
+    ColumnElement,
     ForeignKey,
     Index,
     UniqueConstraint,
+    and_,
     exists,
+    func,
+    or_,
     select,
     text,
 )
 from sqlalchemy.orm import Mapped, Session, aliased, mapped_column
+from sqlalchemy.orm.util import AliasedClass
 
 from trials.domain.diary import Answers, Intake
 from trials.store.base import Base, Json
@@ -99,6 +105,15 @@ class DiaryEntryRow(Base, kw_only=True):
     zone: Mapped[str]  # the patient's time zone when it was received
     minutes_late: Mapped[int]  # after the window closed; 0 when on time
     idempotency_key: Mapped[str]
+    written_at: Mapped[datetime | None] = mapped_column(default=None)
+    """When it was written, if a phone said so; it may have waited there for a network."""
+    clock_error_seconds: Mapped[int | None] = mapped_column(default=None)
+    """The server's clock minus the phone's, as far as the phone told."""
+
+    @property
+    def answered_at(self) -> datetime:
+        """When the patient answered: the instant that decides what is on time."""
+        return self.written_at or self.received_at
 
     @property
     def answers(self) -> Answers:
@@ -140,21 +155,58 @@ def lock_day(session: Session, day_id: int) -> DiaryDayRow:
 
 
 def latest_entry(session: Session, day_id: int) -> DiaryEntryRow | None:
-    """Return the newest report of a day, or None."""
-    query = (
-        select(DiaryEntryRow)
-        .where(DiaryEntryRow.diary_day_id == day_id)
-        .order_by(DiaryEntryRow.revision.desc())
-        .limit(1)
+    """Return the report of a day that counts, or None."""
+    entry, other = DiaryEntryRow, aliased(DiaryEntryRow)
+    query = select(entry).where(
+        entry.diary_day_id == day_id,
+        ~exists().where(other.diary_day_id == day_id, _counts_before(other, entry)),
     )
     return session.scalar(query)
 
 
+def _counts_before(
+    other: type[DiaryEntryRow] | AliasedClass[DiaryEntryRow], entry: type[DiaryEntryRow]
+) -> ColumnElement[bool]:
+    """Return whether another report of the day counts and this one does not.
+
+    What the patient wrote last counts, in whatever order two phones sent it; but what was
+    written after the closing never replaces what was there (rule D-05).
+    """
+    other_at = func.coalesce(other.written_at, other.received_at)
+    entry_at = func.coalesce(entry.written_at, entry.received_at)
+    return or_(
+        and_(other.minutes_late == 0, entry.minutes_late > 0),
+        and_(
+            other.minutes_late == 0,
+            entry.minutes_late == 0,
+            or_(other_at > entry_at, and_(other_at == entry_at, other.revision > entry.revision)),
+        ),
+        and_(other.minutes_late > 0, entry.minutes_late > 0, other.revision < entry.revision),
+    )
+
+
+def last_revision(session: Session, day_id: int) -> int:
+    """Return how many reports of this day there are; the last to arrive has this number."""
+    query = select(func.max(DiaryEntryRow.revision)).where(DiaryEntryRow.diary_day_id == day_id)
+    return session.scalar(query) or 0
+
+
+def last_revisions(session: Session, trial_id: int) -> dict[date, int]:
+    """Return how many reports there are of each answered day."""
+    query = (
+        select(DiaryDayRow.day, func.max(DiaryEntryRow.revision))
+        .join(DiaryEntryRow, DiaryEntryRow.diary_day_id == DiaryDayRow.id)
+        .where(DiaryDayRow.trial_id == trial_id)
+        .group_by(DiaryDayRow.day)
+    )
+    return dict(session.execute(query).all())
+
+
 def latest_entries(session: Session, trial_id: int) -> dict[date, DiaryEntryRow]:
-    """Return the newest report of every answered day, oldest day first."""
-    entry, later = DiaryEntryRow, aliased(DiaryEntryRow)
+    """Return the report that counts of every answered day, oldest day first."""
+    entry, other = DiaryEntryRow, aliased(DiaryEntryRow)
     superseded = exists().where(
-        later.diary_day_id == entry.diary_day_id, later.revision > entry.revision
+        other.diary_day_id == entry.diary_day_id, _counts_before(other, entry)
     )
     query = (
         select(DiaryDayRow.day, entry)
@@ -180,3 +232,11 @@ def entry_with_key(session: Session, idempotency_key: str) -> DiaryEntryRow | No
     return session.scalar(
         select(DiaryEntryRow).where(DiaryEntryRow.idempotency_key == idempotency_key)
     )
+
+
+def keys_kept(session: Session, author: str, keys: Collection[str]) -> set[str]:
+    """Return which of these submissions of one author arrived."""
+    query = select(DiaryEntryRow.idempotency_key).where(
+        DiaryEntryRow.idempotency_key.in_(keys), DiaryEntryRow.author == author
+    )
+    return set(session.scalars(query))

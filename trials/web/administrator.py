@@ -83,6 +83,9 @@ class PersonPage:
     person: Person
 
 
+SITE_FIELDS = ("name", "timezone", "locale", "phone")
+
+
 @dataclass(frozen=True, slots=True)
 class SitePage:
     """All that templates/administrator/site.html may use."""
@@ -212,7 +215,7 @@ def send_link(account: str) -> ResponseReturnValue:
 def site() -> ResponseReturnValue:
     """Show the site's settings."""
     own = current_account().site
-    typed = {"name": own.name, "timezone": own.timezone, "locale": own.locale}
+    typed = {name: getattr(own, name) for name in SITE_FIELDS}
     return render_template("administrator/site.html", page=SitePage(typed))
 
 
@@ -220,7 +223,7 @@ def site() -> ResponseReturnValue:
 @open_to(Role.ADMINISTRATOR)
 def edit_site() -> ResponseReturnValue:
     """Change the site's settings."""
-    typed = {name: request.form.get(name, "") for name in ("name", "timezone", "locale")}
+    typed = {name: request.form.get(name, "") for name in SITE_FIELDS}
     try:
         with transaction() as session:
             accounts.edit_site(session, current_actor(), **typed, now=now())
