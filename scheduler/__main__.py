@@ -26,7 +26,7 @@ from trials.keys import open_vault
 from trials.logs import configure_logging
 from trials.services.accounts import is_demonstration
 from trials.services.demo import release_demo
-from trials.services.transports import transport_of
+from trials.services.telephone import transport_of
 from trials.settings import Settings, read_settings
 from trials.store.database import only_reading, open_engine, session_maker
 from trials.store.process import forget_process
@@ -89,7 +89,9 @@ def _start_clock(desk: Desk, workers: FitWorkers) -> BackgroundScheduler:
 
     every(HEARTBEAT_SECONDS, "heartbeat", partial(jobs.heartbeat, desk))
     every(seconds, "time", partial(jobs.keep_time, desk))
-    every(seconds, "post", partial(jobs.send_messages, desk, transport_of(desk.settings)))
+    every(
+        seconds, "post", partial(jobs.send_messages, desk, transport_of(desk.settings, desk.vault))
+    )
     every(seconds, "fits", workers.tick)
     if _is_demo(desk):
 

@@ -18,7 +18,8 @@ from scheduler.workers import run_waiting_fits
 from trials.domain.errors import TrialError
 from trials.keys import Vault
 from trials.services import clockwork, messages
-from trials.services.transports import DeliveryError, Transport, transport_of
+from trials.services.telephone import transport_of
+from trials.services.transports import DeliveryError, Transport
 from trials.settings import Settings
 from trials.store.clockwork import LookColumn, look_again
 from trials.store.lease import give_back
@@ -72,7 +73,7 @@ def run_due(
     keep_time(desk)
     if fits:
         run_waiting_fits(sessions, settings, vault, desk.name, desk.clock)
-    send_messages(desk, transport_of(settings))
+    send_messages(desk, transport_of(settings, vault))
 
 
 def keep_time(desk: Desk) -> None:

@@ -36,6 +36,11 @@ class Settings(BaseSettings):
         smtp_password: password of that account.
         smtp_security: "none", "starttls" or "tls".
         mail_from: sender of all messages.
+        sms_url: address of a gateway for text messages; empty means that none are sent.
+        sms_token: what the gateway knows us by.
+        push_hosts: push services that browsers may name, separated by commas; empty for none.
+        metrics_token: what a Prometheus server knows itself by; empty means that no metrics
+            are shown.
         secure_cookies: whether cookies are sent over https only; False only for plain http
             on one's own machine.
         tick_seconds: how often the scheduler asks what is due.
@@ -61,6 +66,10 @@ class Settings(BaseSettings):
     smtp_password: str = Field(default="", repr=False)
     smtp_security: Literal["none", "starttls", "tls"] = "none"
     mail_from: str = "Lenitive <lenitive@localhost>"
+    sms_url: HttpUrl | None = None
+    sms_token: str = Field(default="", repr=False)
+    push_hosts: str = "googleapis.com,push.services.mozilla.com,notify.windows.com,push.apple.com"
+    metrics_token: str = Field(default="", repr=False)
     secure_cookies: bool | None = None
     tick_seconds: Annotated[float, Field(gt=0, le=60)] = 5.0
     log_level: Literal["debug", "info", "warning", "error"] = "info"

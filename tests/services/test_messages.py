@@ -26,7 +26,15 @@ from trials.domain.blinding import Role
 from trials.services import clockwork, messages
 from trials.services.language import write_letter
 from trials.services.messages import claim_messages, mark_sent, may_hand_over, queue_message
-from trials.services.transports import DeliveryError, FileDrop, Mail, Smtp, compose, transport_of
+from trials.services.telephone import transport_of
+from trials.services.transports import (
+    DeliveryError,
+    FileDrop,
+    Mail,
+    Smtp,
+    compose,
+    mail_transport_of,
+)
 from trials.settings import Settings, read_settings
 from trials.store.database import only_reading
 from trials.store.diary import days_of_trial
@@ -126,7 +134,7 @@ def desk(sessions: sessionmaker[Session], settings: Settings, now: datetime = NO
 
 def send(sessions: sessionmaker[Session], settings: Settings, now: datetime = NOW) -> int:
     """Send what is due."""
-    return send_messages(desk(sessions, settings, now), transport_of(settings))
+    return send_messages(desk(sessions, settings, now), transport_of(settings, VAULT))
 
 
 def only_message(sessions: sessionmaker[Session]) -> MessageRow:
@@ -350,7 +358,8 @@ messages.may_hand_over.__kwdefaults__["lease"] = timedelta(seconds=0.6)
 messages.MOST_AT_ONCE = 3
 from scheduler.jobs import Desk, send_messages
 from trials.keys import Vault
-from trials.services.transports import transport_of
+from trials.keys import Vault
+from trials.services.telephone import transport_of
 from trials.settings import read_settings
 from trials.store.database import open_engine, session_maker
 signal.signal(signal.SIGCHLD, signal.SIG_IGN)
@@ -362,7 +371,7 @@ for name in sys.stdin:
     settings = read_settings()
     sessions = session_maker(open_engine(settings.database))
     desk = Desk(name, sessions, settings, Vault(bytes(32)), clock=lambda: datetime.now(UTC))
-    transport = transport_of(settings)
+    transport = transport_of(settings, Vault(bytes(32)))
     while True:
         send_messages(desk, transport)
         time.sleep(0.01)
@@ -489,11 +498,13 @@ def test_dropped_files_are_complete_while_senders_are_killed(
 
 
 LETTERS: dict[str, dict[str, object]] = {
+    "answer_clear": {"code": "P-07", "block": 2},
     "call_asked": {"code": "P-07"},
     "code_opened": {"code": "P-07", "period": 2, "reason": "overdose"},
     "diary_open": {"day": "Sunday, March 1, 2026", "closes": "3:00 AM", "site": "Pain clinic"},
     "diary_again": {"day": "Sunday, March 1, 2026", "closes": "3:00 AM", "site": "Pain clinic"},
     "diary_rest": {"site": "Pain clinic"},
+    "harm_found": {"code": "P-07", "block": 2},
     "patient_paused": {"code": "P-07"},
     "patient_stopped": {"code": "P-07"},
     "silence": {"code": "P-07", "days": 3, "since": "Sunday, March 1, 2026"},
@@ -538,5 +549,7 @@ def test_reminders_of_all_periods_differ_by_nothing_but_the_date(session: Sessio
 
 
 def test_a_transport_is_chosen_by_the_settings(tmp_path: Path):
-    assert isinstance(transport_of(read_settings(data_dir=tmp_path)), FileDrop)
-    assert isinstance(transport_of(read_settings(data_dir=tmp_path, mail_transport="smtp")), Smtp)
+    by_smtp = read_settings(data_dir=tmp_path, mail_transport="smtp")
+
+    assert isinstance(mail_transport_of(read_settings(data_dir=tmp_path)), FileDrop)
+    assert isinstance(mail_transport_of(by_smtp), Smtp)

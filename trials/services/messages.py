@@ -16,10 +16,12 @@ overwrites itself.
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from hashlib import sha256
 
 from sqlalchemy.orm import Session
 
-from trials.services.transports import DeliveryError, Mail
+from trials.services.reach import note_unreachable
+from trials.services.transports import DeliveryError, Mail, PushTarget
 from trials.store.diary import DiaryDayRow
 from trials.store.lease import claim_several, give_back
 from trials.store.outbox import (
@@ -32,6 +34,7 @@ from trials.store.outbox import (
     end_handover,
     mark_unknown,
 )
+from trials.store.reach import PushRow, pushes_named
 from trials.store.trial import TrialRow
 
 LEASE = timedelta(minutes=2)
@@ -87,6 +90,7 @@ def queue_message(
     void_after: datetime | None = None,
     day: DiaryDayRow | None = None,
     repeatable: bool = True,
+    channel: str = "email",
 ) -> bool:
     """Put a message into the outbox; return whether it is about something new.
 
@@ -94,13 +98,14 @@ def queue_message(
         session: the transaction that gives the occasion.
         occasion: what it is about; a second message about the same is not taken.
         trial: the trial it belongs to, if any.
-        recipient: e-mail address.
+        recipient: e-mail address, or as ``MessageRow.recipient`` says for other channels.
         subject: one line.
         body: plain text.
         due_at: UTC instant from which it is sent.
         void_after: UTC instant from which it is better not sent at all.
         day: the diary day it asks for; it is not sent once that day is not open.
         repeatable: see ``MessageRow.repeatable``.
+        channel: "email", "sms" or "push".
     """
     new = NewMessage(
         occasion=occasion,
@@ -112,6 +117,7 @@ def queue_message(
         due_at=due_at,
         void_after=void_after,
         repeatable=repeatable,
+        channel=channel,
     )
     return queue_messages(session, [new]) == 1
 
@@ -132,14 +138,18 @@ def claim_messages(
     rows = claim_several(session, MessageRow, worker, now, lease, MOST_AT_ONCE)
     asking = [row.diary_day_id for row in rows if row.diary_day_id is not None]
     settled_days = days_not_open(session, asking) if asking else set()
+    browsers = pushes_named(session, (r.recipient for r in rows if r.channel == "push"))
+    deaf = [r.id for r in rows if r.channel == "push" and _is_deaf(browsers.get(r.recipient))]
     unknown = [row.id for row in rows if row.sending_at is not None and not row.repeatable]
     late = [row.id for row in rows if row.void_after is not None and row.void_after <= now]
-    idle = [row.id for row in rows if row.diary_day_id in settled_days]
+    idle = [row.id for row in rows if row.diary_day_id in settled_days] + deaf
     mark_unknown(session, unknown, UNKNOWN, now)
     drop_messages(session, [i for i in late if i not in unknown], TOO_LATE, now)
     drop_messages(session, [i for i in idle if i not in {*unknown, *late}], NOT_NEEDED, now)
     settled = {*unknown, *late, *idle}
-    messages = tuple(_claimed(row, now) for row in rows if row.id not in settled)
+    messages = tuple(
+        _claimed(row, browsers.get(row.recipient), now) for row in rows if row.id not in settled
+    )
     return Claim(messages, taken=len(rows))
 
 
@@ -188,17 +198,36 @@ def mark_failed(
         error=str(error),
         most_attempts=1 if error.for_good else MOST_ATTEMPTS,
     )
-    if row is not None:
-        row.sending_at = None
-        session.flush()
+    if row is None:
+        return
+    row.sending_at = None
+    if error.for_good:
+        note_unreachable(session, row, str(error), now)
+    session.flush()
 
 
-def _claimed(row: MessageRow, now: datetime) -> ClaimedMessage:
+def _is_deaf(browser: PushRow | None) -> bool:
+    return browser is None or browser.gone_at is not None
+
+
+def _topic(row: MessageRow) -> str:
+    """Return what a message is about: both reminders of a day are about that day."""
+    about = row.occasion if row.diary_day_id is None else f"day:{row.diary_day_id}"
+    return sha256(about.encode()).hexdigest()[:32]
+
+
+def _claimed(row: MessageRow, browser: PushRow | None, now: datetime) -> ClaimedMessage:
     mail = Mail(
         public_id=row.public_id,
         recipient=row.recipient,
         subject=row.subject,
         body=row.body,
         written_at=now,
+        channel=row.channel,
+        topic=_topic(row),
+        void_after=row.void_after,
+        target=None
+        if browser is None
+        else PushTarget(browser.endpoint, browser.p256dh, browser.auth),
     )
     return ClaimedMessage(row.id, mail, row.repeatable)

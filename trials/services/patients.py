@@ -11,6 +11,7 @@ from trials.domain.calendar import zone_of
 from trials.domain.errors import NotFoundError, ProtocolError
 from trials.domain.words import marked as _
 from trials.services.actor import Actor, record, require_role
+from trials.services.reach import email_changed
 from trials.store.account import PatientRow, patients_of_site
 
 
@@ -108,6 +109,8 @@ def change_contact(
     if not name.strip():
         raise ProtocolError(_("A patient needs a code and a name."))
     before = {"has_email": bool(patient.email), "locale": patient.locale}
+    if patient.email != email.strip():
+        email_changed(session, patient)
     patient.name = name.strip()
     patient.email = email.strip()
     patient.locale = locale

@@ -1,4 +1,4 @@
-"""How a message leaves the house: into a folder, or to a mail server.
+"""How a message leaves the house: into a folder, to a mail server, or to a telephone.
 
 A mail server cannot be asked whether it has taken a message. So ``Smtp`` does all that can
 fail first (connection, log-in, sender, recipient) and calls ``before_handover`` at the last
@@ -11,7 +11,7 @@ import os
 import re
 import smtplib
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -31,15 +31,29 @@ _LINE_START_DOT = re.compile(rb"^\.", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
+class PushTarget:
+    """A browser that takes push messages, as it described itself."""
+
+    endpoint: str
+    p256dh: str
+    auth: str
+
+
+@dataclass(frozen=True, slots=True)
 class Mail:
     """One message as a transport sees it.
 
     Attributes:
         public_id: its name in files and headers; the same at every attempt.
-        recipient: e-mail address.
+        recipient: e-mail address or telephone number.
         subject: one line.
         body: plain text.
         written_at: UTC instant for the date in its head.
+        channel: "email", "sms" or "push".
+        topic: what it is about, in at most 32 letters and digits; of two push messages about
+            the same, the newer takes the place of the older.
+        void_after: UTC instant from which it helps nobody.
+        target: the browser, for a push message.
     """
 
     public_id: str
@@ -47,6 +61,10 @@ class Mail:
     subject: str
     body: str
     written_at: datetime
+    channel: str = "email"
+    topic: str = ""
+    void_after: datetime | None = None
+    target: PushTarget | None = None
 
 
 class DeliveryError(Exception):
@@ -149,11 +167,22 @@ class Smtp:
         return server
 
 
-def transport_of(settings: Settings) -> Transport:
-    """Return the way out that the settings name."""
+def mail_transport_of(settings: Settings) -> Transport:
+    """Return the way out for e-mail that the settings name."""
     if settings.mail_transport == "smtp":
         return Smtp(settings)
     return FileDrop(settings.data_dir / MAIL_FOLDER, settings.mail_from)
+
+
+@dataclass(frozen=True)
+class ByChannel:
+    """Gives each message to the way out of its channel."""
+
+    ways: Mapping[str, Transport]
+
+    def send(self, mail: Mail, before_handover: Callable[[], bool]) -> bool:
+        """Send one message by the way it is meant for."""
+        return self.ways[mail.channel].send(mail, before_handover)
 
 
 def compose(mail: Mail, sender: str) -> EmailMessage:
