@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from models.importance import effective_size, kronecker, pareto_k, systematic
+from models.importance import effective_size, kronecker, pareto_k, smoothed, systematic
 
 
 def test_even_points_fill_every_corner():
@@ -43,3 +43,29 @@ def test_too_few_weights_cannot_be_judged():
 def test_equal_weights_count_fully_and_one_heavy_weight_counts_once():
     assert effective_size(np.ones(10)) == 10
     assert effective_size(np.array([1.0, 0.0, 0.0])) == 1
+
+
+def test_smoothed_weights_are_those_of_an_independent_implementation():
+    stats = pytest.importorskip("arviz_stats.base").array_stats
+    rng = np.random.default_rng(1)
+    for log_weights in (rng.normal(size=2000), 0.5 * rng.standard_t(6, size=4000)):
+        theirs, their_k = stats.psislw(-log_weights)
+        ours, k = smoothed(log_weights)
+
+        assert k == pytest.approx(float(their_k), abs=0.05)
+        assert k == pareto_k(log_weights)
+        assert np.allclose(
+            np.exp(ours - np.logaddexp.reduce(ours)),
+            np.exp(theirs - np.logaddexp.reduce(theirs)),
+            atol=5e-4,
+        )
+
+
+def test_smoothing_keeps_the_order_and_raises_nothing_above_the_largest():
+    log_weights = np.random.default_rng(2).standard_t(3, size=1000)
+    found, _k = smoothed(log_weights)
+
+    assert found.max() <= log_weights.max()
+    assert np.array_equal(np.argsort(found), np.argsort(log_weights))
+    even = np.zeros(500)
+    assert smoothed(even)[0] is even
