@@ -18,7 +18,16 @@ from models import exact, words
 from models.analysis import Analysis, judge, weighed_series
 from models.burden import burden_draws, is_weighed, with_weights_scaled
 from models.data import TrialData
-from models.decision import Kind, Verdict, decide, insufficiencies, probability_best, refuse
+from models.decision import (
+    Kind,
+    Verdict,
+    decide,
+    insufficiencies,
+    probability_best,
+    refuse,
+    untrustworthy,
+)
+from models.posterior import Posterior
 from models.specification import HalfLifeShared, HalfNormal, Specification
 from models.words import Phrase
 
@@ -28,6 +37,37 @@ WIDER_PERIOD_SD = 2.0
 """HalfNormal(0.35) becomes HalfNormal(0.7) on 0-10."""
 WORST_SHIFT = 10
 """Points of 10: beyond this the missing days cannot differ from the rated ones."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Intake:
+    """The two ways to count the doses of a day, both (T,) fractions of the planned dose.
+
+    Attributes:
+        assigned: as planned: 1, and 0 on days of a pause.
+        taken: as the patient reported it, 1 where nothing was reported.
+    """
+
+    assigned: Floats
+    taken: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One thing taken otherwise.
+
+    Attributes:
+        what: in words.
+        data: the trial then.
+        specification: what is fitted and the rule then.
+        tells_arms: whether the answer could tell the arms of a blinded trial apart: a period
+            left out shows whose figures move, a half-life belongs to a treatment.
+    """
+
+    what: Phrase
+    data: TrialData
+    specification: Specification
+    tells_arms: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,67 +120,126 @@ class Sensitivity:
     sentence: Phrase
 
 
-def sensitivity(analysis: Analysis, *, seed: int, draws: int = 4000) -> Sensitivity | None:
+def sensitivity(
+    analysis: Analysis, *, seed: int, draws: int = 4000, intake: Intake | None = None
+) -> Sensitivity | None:
     """Return how the verdict depends on what is not known; None for a refused one.
 
     Args:
         analysis: of the trial, by either engine.
         seed: of the exact engine.
         draws: of each fit.
+        intake: both ways to count doses; the one that was not analysed is a row.
     """
     if analysis.burden is None or analysis.verdict.kind is Kind.REFUSED:
         return None
     rows = tuple(
-        _row(what, data, specification, analysis.verdict, seed, draws)
-        for what, data, specification in _otherwise(analysis.data, analysis.specification)
+        _row(variant, analysis.verdict, seed, draws)
+        for variant in _otherwise(analysis.data, analysis.specification, intake)
     )
     tipping = tuple(_tipping_points(analysis))
     return Sensitivity(rows, tipping, _sentence(rows))
 
 
+def sensitivity_in_blind(
+    analysis: Analysis,
+    bare: Specification,
+    *,
+    seed: int,
+    draws: int = 4000,
+    intake: Intake | None = None,
+) -> Sensitivity | None:
+    """Return the part of the table that a blinded reader may see.
+
+    Only the rows that tell no arm from another, each judged as the verdict of a blinded reader
+    is: by the rule without what it asks of single treatments. Missing days by arm would tell
+    which periods share an arm, so no tipping point is given.
+
+    Args:
+        analysis: of the trial, by either engine.
+        bare: the specification without reference, half-lives and burdens of arms.
+        seed: of the exact engine.
+        draws: of each fit.
+        intake: as for :func:`sensitivity`.
+    """
+    if analysis.burden is None or analysis.verdict.kind is Kind.REFUSED:
+        return None
+    verdict = _judge_in_blind(analysis.burden, bare)
+    rows = []
+    for variant in _otherwise(analysis.data, analysis.specification, intake):
+        if not variant.tells_arms:
+            fitted = _fit(variant, seed, draws)
+            other = fitted if isinstance(fitted, Verdict) else _judge_in_blind(fitted, bare)
+            rows.append(_row_of(variant.what, other, verdict))
+    return Sensitivity(tuple(rows), (), _sentence(tuple(rows)))
+
+
 def _otherwise(
-    data: TrialData, specification: Specification
-) -> Iterator[tuple[Phrase, TrialData, Specification]]:
+    data: TrialData, specification: Specification, intake: Intake | None
+) -> Iterator[Variant]:
     """Yield every way to see it otherwise that applies to the trial."""
     if specification.carryover:
         for factor in (0.5, 2.0):
-            yield (
+            yield Variant(
                 words.half_life_times(factor),
                 data,
                 _half_lives_times(specification, factor),
+                tells_arms=True,
             )
     if specification.period_effect:
         wider = HalfNormal(WIDER_PERIOD_SD * specification.priors.period_sd.scale)
         priors = replace(specification.priors, period_sd=wider)
-        yield words.wider_periods(), data, replace(specification, priors=priors)
+        yield Variant(words.wider_periods(), data, replace(specification, priors=priors))
     if is_weighed(specification):
         for factor in (0.5, 2.0):
             weights = with_weights_scaled(specification, factor)
-            yield words.weights_times(factor), data, replace(specification, weights=weights)
-    if (data.taken < 1.0).any():
-        yield words.as_assigned(), replace(data, taken=np.ones(data.days)), specification
+            yield Variant(
+                words.weights_times(factor), data, replace(specification, weights=weights)
+            )
+    both = intake or Intake(np.ones(data.days), data.taken)
+    if not np.array_equal(both.assigned, data.taken):
+        assigned = replace(data, taken=both.assigned.copy())
+        yield Variant(words.as_assigned(), assigned, specification)
+    if not np.array_equal(both.taken, data.taken):
+        yield Variant(words.as_taken(), replace(data, taken=both.taken.copy()), specification)
     for period, arm in enumerate(data.period_arm):
         inside = data.in_analysis & (data.day_period != period)
         if arm >= 0 and (data.observed & (data.day_period == period)).any():
-            yield words.without_period(period + 1), replace(data, in_analysis=inside), specification
+            yield Variant(
+                words.without_period(period + 1),
+                replace(data, in_analysis=inside),
+                specification,
+                tells_arms=True,
+            )
 
 
-def _row(
-    what: Phrase,
-    data: TrialData,
-    specification: Specification,
-    verdict: Verdict,
-    seed: int,
-    draws: int,
-) -> Row:
+def _row(variant: Variant, verdict: Verdict, seed: int, draws: int) -> Row:
     """Repeat the analysis; leaving a period out may leave too few, which is a row too."""
-    weighed = weighed_series(data, specification)
-    reasons = [] if weighed.observed.any() else list(insufficiencies(weighed, specification))
+    fitted = _fit(variant, seed, draws)
+    other = (
+        fitted
+        if isinstance(fitted, Verdict)
+        else judge(fitted, variant.specification, (), provisional=True)
+    )
+    return _row_of(variant.what, other, verdict)
+
+
+def _fit(variant: Variant, seed: int, draws: int) -> Posterior | Verdict:
+    """Return the posterior of the net burden, or a refusal when no day is left."""
+    weighed = weighed_series(variant.data, variant.specification)
+    if not weighed.observed.any():
+        return refuse(list(insufficiencies(weighed, variant.specification)))
+    return exact.fit(weighed, variant.specification, seed=seed, draws=draws)
+
+
+def _judge_in_blind(posterior: Posterior, bare: Specification) -> Verdict:
+    reasons = untrustworthy(posterior.diagnostics)
     if reasons:
-        other = refuse(reasons)
-    else:
-        posterior = exact.fit(weighed, specification, seed=seed, draws=draws)
-        other = judge(posterior, specification, (), provisional=True)
+        return refuse(reasons)
+    return decide(burden_draws(posterior.arm_mean, bare), bare)
+
+
+def _row_of(what: Phrase, other: Verdict, verdict: Verdict) -> Row:
     return Row(
         what=what,
         kind=other.kind,

@@ -298,6 +298,11 @@ def as_assigned() -> Phrase:
     return Phrase("every dose is counted as taken")
 
 
+def as_taken() -> Phrase:
+    """Doses counted as the patient reported them instead of as assigned."""
+    return Phrase("doses are counted as the patient reported them")
+
+
 def without_period(period: int) -> Phrase:
     """One period left out."""
     return Phrase("period %(period)s is left out", {"period": str(period)})
@@ -323,3 +328,149 @@ def _listed(phrases: Sequence[Phrase]) -> Phrase:
     if not rest:
         return first
     return Phrase("%(first)s, or if %(rest)s", {"first": first, "rest": _listed(rest)})
+
+
+def tipping_point(arm: str, share: float, points: float | None) -> Phrase:
+    """How different the missing days of an arm would have to be."""
+    values = {"arm": arm, "share": str(max(1, round(100 * share)))}
+    if points is None:
+        return Phrase(
+            "%(share)s %% of the days on %(arm)s are missing; nothing they could have been "
+            "changes the verdict.",
+            values,
+        )
+    values["points"] = number(abs(points))
+    if points > 0:
+        return Phrase(
+            "%(share)s %% of the days on %(arm)s are missing; the verdict changes if they were "
+            "worse than foretold by %(points)s points or more.",
+            values,
+        )
+    return Phrase(
+        "%(share)s %% of the days on %(arm)s are missing; the verdict changes if they were "
+        "better than foretold by %(points)s points or more.",
+        values,
+    )
+
+
+# -- pain alone, and other weights -------------------------------------------------------------
+
+
+def order_by_pain(probability: float) -> Phrase:
+    """How likely pain alone orders the arms otherwise than the net burden."""
+    return Phrase(
+        "The chance that pain alone would put the treatments in another order is %(chance)s.",
+        {"chance": chance(probability)},
+    )
+
+
+def ahead_by(pain: str, burden: str) -> Phrase:
+    """Which arm is ahead by pain alone and by net burden."""
+    if pain == burden:
+        return Phrase("%(arm)s is ahead by pain alone and by net burden.", {"arm": pain})
+    return Phrase(
+        "By pain alone %(pain)s is ahead, by net burden %(burden)s.",
+        {"pain": pain, "burden": burden},
+    )
+
+
+def leader_at_weights(factor: float, probability: float) -> Phrase:
+    """How likely another arm is ahead at other weights."""
+    return Phrase(
+        "The chance that another one is ahead if %(what)s is %(chance)s.",
+        {"what": weights_times(factor), "chance": chance(probability)},
+    )
+
+
+# -- secondary outcomes ------------------------------------------------------------------------
+
+LIKELY_LOWEST = 0.9
+"""From this chance on a secondary outcome is said to be lowest on an arm; no rule hangs on it."""
+
+
+def lowest_on(arm: str, probability: float) -> Phrase:
+    """Which arm has the lowest value of a secondary outcome."""
+    if probability >= LIKELY_LOWEST:
+        return Phrase(
+            "Lowest on %(arm)s: the chance is %(chance)s.",
+            {"arm": arm, "chance": chance(probability)},
+        )
+    return Phrase(
+        "These days cannot tell where it is lowest; the chance that it is on %(arm)s is "
+        "%(chance)s.",
+        {"arm": arm, "chance": chance(probability)},
+    )
+
+
+# -- what the patient guessed --------------------------------------------------------------------
+
+
+def too_few_wrong() -> Phrase:
+    """Nothing can be repeated among the periods not guessed right."""
+    return Phrase(
+        "In too few periods the patient was wrong or did not know to repeat the analysis there."
+    )
+
+
+def survives_wrong_guesses(same: bool) -> Phrase:  # noqa: FBT001
+    """Whether the verdict is the same among the periods not guessed right."""
+    if same:
+        return Phrase("Where the patient guessed wrong or did not know, the verdict is the same.")
+    return Phrase(
+        "Where the patient guessed wrong or did not know, the verdict is another one. With so "
+        "few days this may be chance."
+    )
+
+
+# -- can the model foresee? ------------------------------------------------------------------------
+
+
+def foreseen_block(days: int, inside_90: float, error: float) -> Phrase:
+    """How the last block compares with what the blocks before foretold."""
+    values = {
+        "days": str(days),
+        "inside": str(round(100 * inside_90)),
+        "error": number(abs(error)),
+    }
+    if number(error) == "0":
+        return Phrase(
+            "Of the %(days)s rated days of the last block %(inside)s %% lie where the blocks "
+            "before foretold nine of ten; on average they were as foretold.",
+            values,
+        )
+    if error > 0:
+        return Phrase(
+            "Of the %(days)s rated days of the last block %(inside)s %% lie where the blocks "
+            "before foretold nine of ten; on average they were %(error)s points higher.",
+            values,
+        )
+    return Phrase(
+        "Of the %(days)s rated days of the last block %(inside)s %% lie where the blocks "
+        "before foretold nine of ten; on average they were %(error)s points lower.",
+        values,
+    )
+
+
+def foreseen_days(days: int, log_density: float, error: float) -> Phrase:
+    """How well each day is told by all the others."""
+    return Phrase(
+        "Each of the %(days)s days foretold from all the others: log predictive density "
+        "%(density)s, standard error %(error)s.",
+        {"days": str(days), "density": f"{log_density:.1f}", "error": f"{error:.1f}"},
+    )
+
+
+def not_told_by_others(days: int, numbers: Sequence[int]) -> Phrase:
+    """Days whose figure cannot be trusted without fitting again; their numbers when known."""
+    if not days:
+        return Phrase("This figure can be trusted for every day.")
+    if not numbers:
+        return Phrase(
+            "For %(days)s day(s) this figure cannot be trusted without fitting again; which, "
+            "opens with the release.",
+            {"days": str(days)},
+        )
+    return Phrase(
+        "For %(days)s day(s) this figure cannot be trusted without fitting again: day %(list)s.",
+        {"days": str(days), "list": ", ".join(str(n) for n in numbers)},
+    )

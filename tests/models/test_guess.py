@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from models.analysis import analyze
@@ -40,17 +41,45 @@ def test_two_guesses_are_too_few(trial):
     assert found[2].guesses == 0
 
 
+def judged(trial, specification, guessed):
+    verdict = analyze(trial, specification, seed=1).verdict
+    answer = (verdict.kind, verdict.arm, verdict.equal_arms)
+    return judge_guesses(trial, specification, guessed, answer=answer, seed=1)
+
+
 def test_the_verdict_is_tried_on_the_periods_guessed_wrong(trial, specification):
-    analysis = analyze(trial, specification, seed=1)
-    report = judge_guesses(analysis, guesses(trial, lambda p: p in (0, 1, 2)), seed=1)
+    report = judged(trial, specification, guesses(trial, lambda p: p in (0, 1, 2)))
 
     assert report.among_wrong.verdict.arm == "B"
+    assert report.survives
+    assert "the verdict is the same" in render(report.survival)
+    assert report.overall.guesses == 12
+    assert report.overall.index < 0
     assert "could hardly show it" in render(report.sentence)
 
 
+def test_a_verdict_that_hangs_on_the_periods_guessed_right_does_not_survive(trial, specification):
+    """Where the patient knew B, B is much better; elsewhere all arms are alike."""
+    level = trial.outcome + 2.0 * (trial.day_arm == 1)
+    known = [p for p, arm in enumerate(trial.period_arm) if arm == 1][:2]
+    better = trial.with_outcome(level - 6.0 * np.isin(trial.day_period, known))
+    report = judge_guesses(
+        better,
+        specification,
+        guesses(trial, lambda p: p in known),
+        answer=(Kind.BEST, "B", ()),
+        seed=1,
+    )
+
+    assert report.survives is not True
+    assert "the same" not in render(report.survival)
+
+
 def test_with_all_guessed_right_nothing_is_left_to_judge(trial, specification):
-    analysis = analyze(trial, specification, seed=1)
-    report = judge_guesses(analysis, guesses(trial, lambda p: True), seed=1)
+    report = judged(trial, specification, guesses(trial, lambda p: True))
 
     assert report.among_wrong.verdict.kind is Kind.REFUSED
+    assert report.survives is None
+    assert "too few periods" in render(report.survival)
+    assert report.overall.index == 1.0
     assert "more often than by chance" in render(report.sentence)

@@ -6,7 +6,8 @@ import numpy as np
 
 from models.analysis import analyze
 from models.decision import Kind
-from models.sensitivity import sensitivity
+from models.sensitivity import Intake, sensitivity, sensitivity_in_blind
+from models.specification import Arm
 from models.words import render
 
 
@@ -69,3 +70,50 @@ def test_a_refused_verdict_has_nothing_to_vary(trial, specification):
     silent = trial.with_outcome(np.full(trial.days, np.nan))
 
     assert sensitivity(analyze(silent, specification, seed=1), seed=1) is None
+
+
+def bare_of(specification):
+    return replace(
+        specification,
+        arms=tuple(Arm(label=label) for label in specification.labels),
+        carryover=False,
+        decision=replace(specification.decision, comparator=None),
+    )
+
+
+def test_in_blind_no_row_names_a_period_or_a_half_life(trial, fading):
+    compared = replace(fading, decision=replace(fading.decision, comparator="A"))
+    analysis = analyze(trial, compared, seed=1)
+    rows = sensitivity_in_blind(analysis, bare_of(compared), seed=1)
+
+    assert [render(row.what) for row in rows.rows] == ["periods differ twice as much by themselves"]
+    assert rows.tipping == ()
+    assert render(rows.sentence).startswith("The verdict holds in")
+
+
+def test_in_blind_the_reference_says_nothing(trial, fading):
+    """Two rules that differ in their reference give a blinded reader the same table."""
+    tables = [
+        sensitivity_in_blind(analyze(trial, s, seed=1), bare_of(s), seed=1)
+        for label in "AB"
+        for s in [replace(fading, decision=replace(fading.decision, comparator=label))]
+    ]
+
+    assert tables[0].rows == tables[1].rows
+
+
+def test_both_ways_to_count_doses_are_tried(trial, fading):
+    """Days of a pause have no dose, whichever way doses are counted."""
+    pause = np.where(np.isin(np.arange(trial.days), [30, 31]), 0.0, 1.0)
+    reported = pause * np.where(np.arange(trial.days) % 5 == 0, 0.0, 1.0)
+    intake = Intake(assigned=pause, taken=reported)
+    found = {}
+    for name, taken in (("assigned", pause), ("taken", reported)):
+        analysis = analyze(replace(trial, taken=taken.copy()), fading, seed=1)
+        table = sensitivity(analysis, seed=1, draws=1000, intake=intake)
+        found[name] = {render(row.what) for row in table.rows}
+
+    assert "doses are counted as the patient reported them" in found["assigned"]
+    assert "every dose is counted as taken" not in found["assigned"]
+    assert "every dose is counted as taken" in found["taken"]
+    assert "doses are counted as the patient reported them" not in found["taken"]
