@@ -57,8 +57,8 @@ def test_a_percent_sign_is_written_once():
         (
             words.order_by_pain(0.23),
             (
-                "The chance that pain alone would put the treatments in another order is about 23 in "
-                "100."
+                "The chance that pain alone would put the treatments in another order is "
+                "about 23 in 100."
             ),
         ),
         (words.ahead_by("A", "A"), "A is ahead by pain alone and by net burden."),
@@ -66,16 +66,16 @@ def test_a_percent_sign_is_written_once():
         (
             words.leader_at_weights(2.0, 0.4),
             (
-                "The chance that another one is ahead if side effects weigh twice as much is about 40 "
-                "in 100."
+                "The chance that another one is ahead if side effects weigh twice as much is "
+                "about 40 in 100."
             ),
         ),
         (words.lowest_on("C", 0.95), "Lowest on C: the chance is about 95 in 100."),
         (
             words.lowest_on("C", 0.6),
             (
-                "These days cannot tell where it is lowest; the chance that it is on C is about 60 in "
-                "100."
+                "These days cannot tell where it is lowest; the chance that it is on C is "
+                "about 60 in 100."
             ),
         ),
         (
@@ -99,8 +99,8 @@ def test_a_percent_sign_is_written_once():
         (
             words.foreseen_block(21, 0.857, -0.4),
             (
-                "Of the 21 rated days of the last block 86 % lie where the blocks before foretold nine "
-                "of ten; on average they were 0.4 points lower."
+                "Of the 21 rated days of the last block 86 % lie where the blocks before foretold "
+                "nine of ten; on average they were 0.4 points lower."
             ),
         ),
         (
