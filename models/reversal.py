@@ -49,13 +49,21 @@ class Reversal:
     leader_burden: str
 
 
-def rank_reversal(analysis: Analysis, *, seed: int, draws: int = 4000) -> Reversal | None:
+def rank_reversal(
+    analysis: Analysis,
+    *,
+    seed: int,
+    draws: int = 4000,
+    judged_by: Specification | None = None,
+) -> Reversal | None:
     """Return how likely the weights turn the order; None when nothing is weighed or believed.
 
     Args:
         analysis: of the trial, by either engine.
         seed: of the fit of the side effects alone and of the pairing.
         draws: of that fit.
+        judged_by: specification whose burdens of arms count, for a blinded reader one without
+            any; None for that of the analysis.
     """
     specification, pain, burden = analysis.specification, analysis.outcome, analysis.burden
     if pain is None or burden is None or not is_weighed(specification):
@@ -64,7 +72,7 @@ def rank_reversal(analysis: Analysis, *, seed: int, draws: int = 4000) -> Revers
         return None
     alone = weighed_alone(analysis.data, specification)
     bother = exact.fit(alone, specification, seed=seed, draws=draws)
-    return reversal_of(pain, burden, bother, specification, seed=seed)
+    return reversal_of(pain, burden, bother, judged_by or specification, seed=seed)
 
 
 def reversal_of(

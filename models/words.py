@@ -369,8 +369,8 @@ def ahead_by(pain: str, burden: str) -> Phrase:
     if pain == burden:
         return Phrase("%(arm)s is ahead by pain alone and by net burden.", {"arm": pain})
     return Phrase(
-        "By pain alone %(pain)s is ahead, by net burden %(burden)s.",
-        {"pain": pain, "burden": burden},
+        "By pain alone %(a)s is ahead, by net burden %(b)s.",
+        {"a": pain, "b": burden},
     )
 
 

@@ -37,6 +37,7 @@ SEALED_KEYS = (
     "whole_arms",
     "whole_contrasts",
     "whole_agreement",
+    "whole_scrutiny",
     "result",
 )
 """Half-lives, own burdens and comparator name the treatment. From a hash over them, or over the
@@ -86,7 +87,8 @@ def summary_of(analysis: Analysis) -> Summary:
     Masked keys: ``format``, ``weights``, ``arms`` (net burden by arm), ``outcome`` (the outcome
     alone by arm), ``contrasts``, ``outcome_contrasts``, ``parameters``, ``chains``, ``verdict``,
     ``rule``, ``diagnostics`` (by engine), ``checks``, ``agreement``, ``provenance``,
-    ``seconds``. A refused analysis has its reasons and its diagnostics, and no estimate.
+    ``seconds``; with :func:`with_scrutiny` also ``scrutiny``. A refused analysis has its
+    reasons and its diagnostics, and no estimate.
     """
     specification, rule = analysis.specification, analysis.specification.decision
     believed = analysis.verdict.kind is not Kind.REFUSED
@@ -140,6 +142,14 @@ def summary_of(analysis: Analysis) -> Summary:
     return Summary(masked, sealed)
 
 
+def with_scrutiny(summary: Summary, scrutiny: Summary) -> Summary:
+    """Return a summary with what is computed beside the verdict (``services.scrutiny``)."""
+    return Summary(
+        {**summary.masked, "scrutiny": scrutiny.masked},
+        {**summary.sealed, "whole_scrutiny": scrutiny.sealed},
+    )
+
+
 def opened(summary: Summary) -> Json:
     """Return the summary for a reader who may know the treatments: the whole rule applied."""
     masked, sealed = summary.masked, summary.sealed
@@ -152,6 +162,7 @@ def opened(summary: Summary) -> Json:
         "arms": sealed["whole_arms"],
         "contrasts": sealed["whole_contrasts"],
         "agreement": sealed["whole_agreement"],
+        "scrutiny": sealed.get("whole_scrutiny", {}),
         "provenance": {
             **provenance,
             **{key: sealed[key] for key in ("data_hash", "specification_hash", "seed")},
@@ -217,8 +228,8 @@ def verdict_values(verdict: Verdict) -> Json:
         "kind": verdict.kind.value,
         "arm": verdict.arm,
         "equal_arms": list(verdict.equal_arms),
-        "sentence": _phrase(verdict.sentence),
-        "reasons": [_phrase(reason) for reason in verdict.reasons],
+        "sentence": phrase_values(verdict.sentence),
+        "reasons": [phrase_values(reason) for reason in verdict.reasons],
         "provisional": verdict.provisional,
     }
 
@@ -370,11 +381,12 @@ def _chains(posterior: Posterior, *, traces: bool) -> Json:
     return found
 
 
-def _phrase(phrase: Phrase) -> Json:
+def phrase_values(phrase: Phrase) -> Json:
+    """Return a phrase as plain values: its message and what goes into it."""
     return {
         "message": phrase.message,
         "values": {
-            name: _phrase(value) if isinstance(value, Phrase) else value
+            name: phrase_values(value) if isinstance(value, Phrase) else value
             for name, value in phrase.values.items()
         },
     }
