@@ -44,4 +44,7 @@ def test_data_and_installed_things_are_not_tracked(tracked: list[Path]):
 
 
 def test_no_file_is_larger_than_a_megabyte(tracked: list[Path]):
-    assert [path.name for path in tracked if path.stat().st_size > 1_000_000] == []
+    """The lock file lists every wheel of every package; nobody reads or writes it by hand."""
+    large = [path.name for path in tracked if path.stat().st_size > 1_000_000]
+
+    assert [name for name in large if name != "uv.lock"] == []

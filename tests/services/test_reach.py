@@ -1,5 +1,8 @@
 """Who can be reached how, and what happens to ways that fail."""
 
+import os
+import subprocess
+import sys
 from datetime import time, timedelta
 
 import pytest
@@ -311,3 +314,28 @@ def test_an_address_that_changed_meanwhile_keeps_its_chance(
     take_returned(session, returned(message.public_id), now)
 
     assert ways(session, trial.patient).email
+
+
+def test_the_mail_server_hands_reports_to_the_command(
+    session: Session, trial, now, database_url, tmp_path
+):
+    message = send(session, trial, trial.patient.email, now)
+    session.commit()
+    environment = {
+        **os.environ,
+        "LENITIVE_DATABASE_URL": database_url,
+        "LENITIVE_DATA_DIR": str(tmp_path),
+    }
+
+    done = subprocess.run(
+        [sys.executable, "-m", "trials.cli.main", "returned"],
+        input=returned(message.public_id),
+        env=environment,
+        capture_output=True,
+        check=True,
+        timeout=60,
+    )
+
+    assert b"no more reminders" in done.stdout
+    session.expire_all()
+    assert not ways(session, trial.patient).email

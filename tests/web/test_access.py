@@ -34,6 +34,7 @@ from trials.services.analysis import release_result
 from trials.services.invitations import invite
 from trials.store.account import AccountRow, PatientRow
 from trials.store.database import open_engine, session_maker
+from trials.store.outbox import MessageRow
 from trials.web.access import STAFF, Access, declared_access, public
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -51,6 +52,7 @@ class Clinic:
     day: str
     fit: str
     token: str
+    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,9 @@ SAMPLES: dict[str, Callable[[Clinic], str]] = {
     "filename": lambda _clinic: "lenitive.css",
     "fit": lambda clinic: clinic.fit,
     "kind": lambda _clinic: "result",
+    "message": lambda clinic: clinic.message,
     "patient": lambda clinic: clinic.patient,
+    "secret": lambda clinic: f"{clinic.patient}-0",
     "period": lambda _clinic: "1",
     "token": lambda clinic: clinic.token,
     "trial": lambda clinic: clinic.trial,
@@ -82,6 +86,20 @@ SAMPLES: dict[str, Callable[[Clinic], str]] = {
 
 OF_ONE_SITE = {"account", "device", "fit", "patient", "trial"}
 """Names whose things nobody of another site may learn of."""
+
+
+def make_message(session: Session, occasion: str) -> MessageRow:
+    message = MessageRow(
+        occasion=occasion,
+        trial_id=None,
+        recipient="pat@example.org",
+        subject="Hello",
+        body="Text",
+        due_at=NOW,
+    )
+    session.add(message)
+    session.flush()
+    return message
 
 
 def make_clinic(session: Session, name: str) -> Clinic:
@@ -111,6 +129,7 @@ def make_clinic(session: Session, name: str) -> Clinic:
         day=str(trial.start_day),
         fit=fit.public_id,
         token=invite(session, VAULT, clinician, trial.patient, now=NOW).token,
+        message=make_message(session, name).public_id,
     )
 
 

@@ -39,9 +39,13 @@ COMMANDS: Mapping[str, Command] = {
     "db": Command("trials.cli.db:db", "Bring the database up to date, or check it."),
     "user": Command("trials.cli.user:user", "Look after the accounts of the staff."),
     "audit": Command("trials.cli.audit:audit", "Check the audit trail."),
+    "returned": Command("trials.cli.returned:returned", "Read an e-mail that came back."),
     "draws": Command("trials.cli.draws:draws", "Take out the draws of an analysis."),
     "analyze": Command("trials.cli.analyze:analyze", "Analyze diary files without a server."),
     "simulate": Command("trials.cli.simulate:simulate", "Say what a design can tell."),
+    "calibrate": Command(
+        "trials.cli.calibrate:calibrate", "Study the designs that come with Lenitive."
+    ),
     "validate": Command("trials.cli.validate:validate", "Check the engines against each other."),
 }
 

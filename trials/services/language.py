@@ -69,6 +69,11 @@ def write_letter(template: str, locale: str, **values: object) -> Letter:
     return Letter(subject, body, short)
 
 
+def translate(sentence: str, locale: str) -> str:
+    """Return a sentence of ours in another language; English where it has not been translated."""
+    return _translations((str(known_locale(locale)),)).gettext(sentence)
+
+
 def long_day(day: date, locale: str) -> str:
     """Return a date with its weekday, as people write it."""
     return format_date(day, "full", locale=known_locale(locale))

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from trials.domain.blinding import Role
 from trials.domain.errors import AccountError
 from trials.services import accounts, oversight
-from trials.services.oversight import Condition, TrailPage
+from trials.services.oversight import Condition, FailedMessage, TrailPage
 from trials.store.account import AccountRow, SiteRow
 from trials.web.access import open_to
 from trials.web.edge import (
@@ -113,6 +113,7 @@ class ConditionPage:
     """All that templates/administrator/condition.html may use."""
 
     condition: Condition
+    failed: tuple[FailedMessage, ...]
     at: datetime
 
 
@@ -260,7 +261,18 @@ def condition() -> ResponseReturnValue:
     at = now()
     with transaction() as session:
         state = oversight.condition_of_machine(session, current_actor(), now=at)
-    return render_template("administrator/condition.html", page=ConditionPage(state, at))
+        failed = tuple(oversight.failed_messages(session, current_actor()))
+    return render_template("administrator/condition.html", page=ConditionPage(state, failed, at))
+
+
+@bp.post("/condition/messages/<message>")
+@open_to(Role.ADMINISTRATOR)
+def send_again(message: str) -> ResponseReturnValue:
+    """Try a message that was given up once more."""
+    with transaction() as session:
+        oversight.send_again(session, current_actor(), message, now())
+    flash(_("The message is tried again within a minute."), "success")
+    return redirect(url_for("administrator.condition"), code=303)
 
 
 def _carry_out(account: str, deed: Callable[..., None], sentence: str) -> ResponseReturnValue:

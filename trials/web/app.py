@@ -38,6 +38,7 @@ from trials.web import (
     clinician,
     deeds,
     entrance,
+    feed,
     patient,
     patients,
     pharmacist,
@@ -62,6 +63,7 @@ PAGES: tuple[ModuleType, ...] = (
     result,
     pharmacist,
     analyst,
+    feed,
 )
 """The modules with pages: each has a blueprint ``bp`` and may have a ``MENU``."""
 

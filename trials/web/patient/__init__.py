@@ -5,10 +5,10 @@ large targets, short sentences, and no state without a page that says what it me
 trial is blinded these pages know box numbers only.
 """
 
-from trials.web.patient import clinic, diary, entries, guess, result, thanks, today
+from trials.web.patient import clinic, diary, entries, guess, reminders, result, thanks, today
 from trials.web.patient.blueprint import MENU, bp
 
-PAGES = (today, diary, thanks, entries, guess, result, clinic)
+PAGES = (today, diary, thanks, entries, guess, result, clinic, reminders)
 """The modules with pages: importing them gives the blueprint its routes."""
 
 __all__ = ["MENU", "PAGES", "bp"]

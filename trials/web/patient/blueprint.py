@@ -23,7 +23,7 @@ MENU = (
         Role.PATIENT,
         lazy_gettext("My clinic"),
         "patient.clinic",
-        also=("patient.pause", "patient.stop"),
+        also=("patient.pause", "patient.stop", "patient.reminders"),
     ),
 )
 
