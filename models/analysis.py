@@ -151,10 +151,40 @@ def provenance_of(data: TrialData, specification: Specification, seed: int) -> d
     }
 
 
-def at_other_weights(analysis: Analysis, factor: float, *, seed: int) -> Analysis:
-    """Return the analysis with all weights multiplied: what-if, in milliseconds."""
-    weights = {name: factor * w for name, w in analysis.specification.weights.items()}
-    return analyze(analysis.data, replace(analysis.specification, weights=weights), seed=seed)
+def at_other_weights(
+    data: TrialData,
+    specification: Specification,
+    weights: Mapping[str, float],
+    *,
+    seed: int,
+    draws: int = 4000,
+) -> Analysis:
+    """Return what the rule would say at other weights: what-if, in milliseconds.
+
+    Only the net burden is fitted, and predictive checks are left out: the frozen weights
+    decide, and were checked.
+
+    Args:
+        data: the trial.
+        specification: frozen with the protocol.
+        weights: instead of the frozen ones, by name of the series.
+        seed: of the fit.
+        draws: from the posterior.
+    """
+    began = time.perf_counter()
+    other = replace(specification, weights=dict(weights))
+    weighed = weighed_series(data, other)
+    reasons = insufficiencies(weighed, other)
+    burden = None if reasons else exact.fit(weighed, other, seed=seed, draws=draws)
+    return Analysis(
+        data=data,
+        specification=other,
+        outcome=None,
+        burden=burden,
+        verdict=refuse(reasons) if burden is None else judge(burden, other, (), provisional=True),
+        provenance=provenance_of(data, other, seed),
+        seconds=time.perf_counter() - began,
+    )
 
 
 @cache

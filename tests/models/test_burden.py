@@ -57,5 +57,10 @@ def test_side_effects_can_turn_the_verdict_and_weights_are_tried_in_a_moment():
     assert (weighed.verdict.kind, weighed.verdict.arm) == (Kind.BEST, "A")
     assert weighed.outcome is not weighed.burden
     assert weighed.outcome.arm_mean.mean(axis=0).argmin() == 1
-    assert at_other_weights(weighed, 0.0, seed=1).verdict.arm == "B"
-    assert at_other_weights(weighed, 0.4, seed=1).verdict.kind is not Kind.BEST
+    tried = {
+        weight: at_other_weights(data, weighed.specification, {"bother": weight}, seed=1)
+        for weight in (0.0, 0.4, 1.0)
+    }
+    assert tried[0.0].verdict.arm == "B"
+    assert tried[0.4].verdict.kind is not Kind.BEST
+    assert tried[1.0].verdict == weighed.verdict
