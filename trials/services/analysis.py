@@ -7,7 +7,7 @@ kept sealed until the release.
 import hmac
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
 from math import nan
@@ -36,8 +36,9 @@ from trials.domain.words import marked as _
 from trials.keys import Vault
 from trials.services import allocation
 from trials.services.actor import SYSTEM, Actor, record, require_account, require_role
+from trials.services.scrutiny import Beside, assemble_beside
 from trials.services.steps import take_step
-from trials.services.summary import Summary, opened, summary_of
+from trials.services.summary import Summary, opened, summary_of, with_scrutiny
 from trials.store.base import Json
 from trials.store.diary import DiaryDayRow, days_of_trial, latest_entries
 from trials.store.fit import (
@@ -65,6 +66,7 @@ class FitTask:
         specification: masked arms, priors and decision rule.
         seed: for both engines.
         draws_file: name of the sealed netCDF file the draws go to, in the draws folder.
+        beside: the rest of the diary, which decides nothing.
     """
 
     fit: str
@@ -72,6 +74,7 @@ class FitTask:
     specification: Specification
     seed: int
     draws_file: str
+    beside: Beside = field(default_factory=Beside)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +95,20 @@ class Result:
     provisional: bool
 
 
-def assemble_data(session: Session, vault: Vault, trial: TrialRow) -> TrialData:
+def assemble_data(
+    session: Session, vault: Vault, trial: TrialRow, *, blocks: int | None = None
+) -> TrialData:
     """Return the trial as the models see it: one row a day, masked arms, missing as NaN.
 
     Days that have not begun, and days a stop cancelled, are left out. While a blinded trial is
     under way the data end with its last whole block: from day to day, the arm whose figures
     move would be the one in force, and whoever looked every day would read the sequence.
+
+    Args:
+        session: the transaction.
+        vault: opens the masked sequence.
+        trial: whose diary.
+        blocks: end with this block, as a planned look does; None for all there is.
 
     Raises:
         AnalysisError: there is no diary yet.
@@ -105,9 +116,11 @@ def assemble_data(session: Session, vault: Vault, trial: TrialRow) -> TrialData:
     protocol = _frozen(session, trial)
     sequence = allocation.masked_sequence(session, vault, trial)
     rows = days_of_trial(session, trial.id)
+    if blocks is not None:
+        rows = [row for row in rows if row.period <= blocks * len(protocol.design.arms)]
     if trial.current_state in UNDER_WAY and trial.how_blinded is Blinding.BLINDED:
         rows = _of_whole_blocks(rows, len(protocol.design.arms))
-    while rows and _is_ahead(rows[-1]):
+    while rows and is_ahead(rows[-1]):
         rows.pop()
     if not rows:
         raise AnalysisError(_("There is no diary day to analyse yet."))
@@ -146,12 +159,12 @@ def _of_whole_blocks(rows: list[DiaryDayRow], arms: int) -> list[DiaryDayRow]:
 
     Before the end of the first block all days are returned: they cannot be judged anyway.
     """
-    unsettled = (row.period for row in rows if row.state == "open" or _is_ahead(row))
+    unsettled = (row.period for row in rows if row.state == "open" or is_ahead(row))
     whole = (next(unsettled, len(rows) + 1) - 1) // arms
     return [row for row in rows if row.period <= whole * arms] if whole > 0 else rows
 
 
-def _is_ahead(row: DiaryDayRow) -> bool:
+def is_ahead(row: DiaryDayRow) -> bool:
     """Return whether a day is still to come, held back by a pause, or cut off by a stop."""
     held_back = row.state == "paused" and row.phase != Phase.PAUSED
     return row.state in {"planned", "cancelled"} or held_back
@@ -185,7 +198,7 @@ def specify(protocol: Protocol, arm_key: Mapping[str, str]) -> Specification:
         carryover=True,
         weights={"bother": protocol.bother_weight} if weighted else {},
         decision=DecisionRule(
-            best=rule.best,
+            best=protocol.needed_to_be_best,
             expected_loss=rule.largest_expected_loss,
             equal_margin=rule.equal_margin,
             equal_probability=rule.equal_probability,
@@ -329,12 +342,14 @@ def prepare_fit(session: Session, vault: Vault, fit: FitRow) -> FitTask:
     trial = session.get_one(TrialRow, fit.trial_id)
     protocol = _frozen(session, trial)
     arm_key = allocation.sealed_arm_key(session, vault, trial)
+    data = assemble_data(session, vault, trial)
     return FitTask(
         fit=fit.public_id,
-        data=assemble_data(session, vault, trial),
+        data=data,
         specification=specify(protocol, arm_key),
         seed=fit.seed,
         draws_file=f"{fit.public_id}.nc.sealed",
+        beside=assemble_beside(session, trial, data),
     )
 
 
@@ -345,11 +360,22 @@ def finish_fit(
     task: FitTask,
     analysis: Analysis,
     now: datetime,
+    *,
+    scrutiny: Summary | None = None,
 ) -> None:
     """Keep the result; the final one takes the trial to "analysed".
 
     The summary is split: what would tell arms apart is sealed. Another request for the very
     data that this fit took when it began is answered by it.
+
+    Args:
+        session: the transaction.
+        vault: seals.
+        fit: the row that was taken.
+        task: what the worker got.
+        analysis: what it found.
+        now: UTC instant.
+        scrutiny: what it found beside the verdict.
     """
     trial = session.get_one(TrialRow, fit.trial_id)
     data_hash = fingerprint(vault, task.data)
@@ -361,7 +387,7 @@ def finish_fit(
         session.flush()
         if superfluous is fit:
             return
-    summary = summary_of(analysis)
+    summary = with_scrutiny(summary_of(analysis), scrutiny or Summary({}, {}))
     fit.summary = summary.masked
     fit.sealed_summary = vault.seal(
         SEALED_SUMMARY, json.dumps(summary.sealed).encode(), context=fit.public_id
@@ -391,14 +417,14 @@ def live_result(session: Session, vault: Vault, actor: Actor, trial: TrialRow) -
         NotAllowedError: the reader may not see interim results.
         AnalysisError: there is nothing to analyse.
     """
-    _check_reader(actor, trial)
+    check_reader(actor, trial)
     data = assemble_data(session, vault, trial)
     specification = specify(
         _frozen(session, trial), allocation.sealed_arm_key(session, vault, trial)
     )
     seed = secret_seed(vault, data.data_hash, specification.specification_hash)
     summary = summary_of(analyze(data, specification, seed=seed, draws=FIT_DRAWS))
-    treatments = _treatments(session, vault, actor, trial)
+    treatments = treatments_for(session, vault, actor, trial)
     shown = summary.masked if treatments is None else opened(summary)
     return Result(None, shown, treatments, provisional=True)
 
@@ -412,12 +438,12 @@ def fit_result(
         NotFoundError: it is none of this trial's.
         StateError: it is not done.
     """
-    _check_reader(actor, trial)
+    check_reader(actor, trial)
     if fit.trial_id != trial.id:
         raise NotFoundError(_("There is no such analysis."))
     if fit.summary is None:
         raise StateError(_("This analysis is not done yet."))
-    treatments = _treatments(session, vault, actor, trial)
+    treatments = treatments_for(session, vault, actor, trial)
     summary = fit.summary
     if treatments is not None and fit.sealed_summary is not None:
         sealed = vault.open(SEALED_SUMMARY, fit.sealed_summary, context=fit.public_id)
@@ -499,14 +525,19 @@ def _check_purpose(trial: TrialRow, purpose: str) -> None:
         raise StateError(_("The final analysis comes after the last diary day."))
 
 
-def _check_reader(actor: Actor, trial: TrialRow) -> None:
+def check_reader(actor: Actor, trial: TrialRow) -> None:
+    """Refuse a reader who may not see results of this trial yet.
+
+    Raises:
+        NotAllowedError: nothing was released.
+    """
     if actor.role is not None and not may_see_interim_result(
         actor.role, trial.how_blinded, trial.current_state
     ):
         raise NotAllowedError(_("The result has not been released yet."))
 
 
-def _treatments(
+def treatments_for(
     session: Session, vault: Vault, actor: Actor, trial: TrialRow
 ) -> dict[str, str] | None:
     """Return the treatment name of each arm, for a reader who may know it."""

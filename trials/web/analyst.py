@@ -17,10 +17,17 @@ from sqlalchemy.orm import Session
 
 from trials.domain.blinding import Blinding, Role
 from trials.domain.design import AnalysisSet, Outcome
-from trials.domain.errors import EditConflictError, NotFoundError, StateError, TrialError
+from trials.domain.errors import (
+    EditConflictError,
+    NotFoundError,
+    ProtocolError,
+    StateError,
+    TrialError,
+)
 from trials.domain.life_cycle import RESULT_KNOWN, UNDER_WAY, State
 from trials.domain.protocol import Protocol
 from trials.domain.words import marked
+from trials.services import what_if as what_if_service
 from trials.services.actor import Actor
 from trials.services.allocation import commitment_of
 from trials.services.analysis import (
@@ -33,6 +40,7 @@ from trials.services.analysis import (
     request_fit,
     retry_fit,
 )
+from trials.services.blinding_held import blinding_held
 from trials.services.export import ExportKind, export
 from trials.services.overview import overview_of
 from trials.services.review import (
@@ -52,7 +60,16 @@ from trials.web.access import open_to
 from trials.web.edge import current_actor, now, sentence_of, status_of, transaction, vault
 from trials.web.menu import MenuItem
 from trials.web.phrases import number_text
-from trials.web.posterior import SIZES, Posterior, read_posterior
+from trials.web.posterior import SIZES, Posterior, arm_names, names_of, read_posterior
+from trials.web.scrutiny import GuessText, Scrutiny, read_guesses, read_scrutiny
+from trials.web.what_if import (
+    WhatIfForm,
+    WhatIfText,
+    asked_weight,
+    not_a_weight,
+    read_what_if,
+    what_if_form,
+)
 
 bp = Blueprint("analyst", __name__, url_prefix="/analyst")
 
@@ -61,7 +78,13 @@ MENU = (
         Role.ANALYST,
         lazy_gettext("Analyses"),
         "analyst.trials",
-        also=("analyst.trial", "analyst.analysis", "analyst.confirm_release", "analyst.release"),
+        also=(
+            "analyst.trial",
+            "analyst.analysis",
+            "analyst.confirm_release",
+            "analyst.release",
+            "analyst.what_if",
+        ),
     ),
 )
 
@@ -92,12 +115,16 @@ class Shown:
         fingerprint: keyed hash of the analysed diary; "" for a look.
         protocol_hash: of the frozen agreement.
         posterior: its values.
+        scrutiny: what stands beside the verdict; None for a look, or a refused analysis.
+        guesses: what the patient guessed; None before the release.
     """
 
     fit: FitStanding | None
     fingerprint: str
     protocol_hash: str
     posterior: Posterior
+    scrutiny: Scrutiny | None
+    guesses: GuessText | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +168,7 @@ class TrialPage:
         phases: how completely each phase of the diary was answered.
         periods: how completely the evaluated days of each period were.
         sizes: heads of the table of chances.
+        what_if: the field to try another weight with.
     """
 
     trial: str
@@ -160,6 +188,22 @@ class TrialPage:
     phases: tuple[Coverage, ...]
     periods: tuple[Coverage, ...]
     sizes: tuple[str, ...]
+    what_if: WhatIfForm
+
+
+@dataclass(frozen=True, slots=True)
+class WhatIfPage:
+    """All that templates/analyst/what_if.html may use.
+
+    Attributes:
+        back_href: back to the analysis.
+        form: the field to try another weight with.
+        shown: the answer; None where there is none.
+    """
+
+    back_href: str
+    form: WhatIfForm
+    shown: WhatIfText | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,6 +342,29 @@ def take_export(trial: str, fit: str, kind: str) -> ResponseReturnValue:
     return response
 
 
+@bp.get("/trials/<trial>/what-if")
+@open_to(Role.ANALYST)
+def what_if(trial: str) -> ResponseReturnValue:
+    """Say what the rule would say at another weight of side effects."""
+    typed, weight = asked_weight()
+    error, shown = "" if weight is not None else not_a_weight(), None
+    with transaction() as session:
+        actor = current_actor()
+        row = get_trial(session, actor, trial)
+        if weight is not None:
+            try:
+                found = what_if_service.what_if(session, vault(), actor, row, weight)
+                shown = read_what_if(found, names_of(found.treatments, found.arms))
+            except ProtocolError as problem:
+                error = sentence_of(problem)
+    page = WhatIfPage(
+        back_href=url_for("analyst.trial", trial=trial),
+        form=what_if_form(url_for("analyst.what_if", trial=trial), typed, error),
+        shown=shown,
+    )
+    return render_template("analyst/what_if.html", page=page), 422 if error else 200
+
+
 def _trial_page(session: Session, row: TrialRow, fit: FitRow | None) -> TrialPage:
     actor, instant = current_actor(), now()
     overview = overview_of(session, row, instant)
@@ -308,7 +375,7 @@ def _trial_page(session: Session, row: TrialRow, fit: FitRow | None) -> TrialPag
     try:
         result = _result(session, actor, row, fit)
         treatments_known = result.treatments is not None
-        shown = _shown(session, row, fit, result)
+        shown = _shown(session, actor, row, fit, result)
     except TrialError as error:
         problem = sentence_of(error)
     return TrialPage(
@@ -329,6 +396,7 @@ def _trial_page(session: Session, row: TrialRow, fit: FitRow | None) -> TrialPag
         phases=coverage_by_phase(session, row, instant),
         periods=coverage_by_period(session, row, instant),
         sizes=SIZES,
+        what_if=what_if_form(url_for("analyst.what_if", trial=row.public_id)),
     )
 
 
@@ -338,13 +406,18 @@ def _result(session: Session, actor: Actor, row: TrialRow, fit: FitRow | None) -
     return fit_result(session, vault(), actor, row, fit)
 
 
-def _shown(session: Session, row: TrialRow, fit: FitRow | None, result: Result) -> Shown:
+def _shown(
+    session: Session, actor: Actor, row: TrialRow, fit: FitRow | None, result: Result
+) -> Shown:
     frozen = frozen_protocol(session, row.id)
+    names = arm_names(result)
     return Shown(
         fit=standing_of(fit, now()) if fit else None,
         fingerprint=fit.data_hash if fit else "",
         protocol_hash=fit.protocol_hash if fit else (frozen.hash or "") if frozen else "",
         posterior=read_posterior(result),
+        scrutiny=read_scrutiny(result, names),
+        guesses=read_guesses(blinding_held(session, vault(), actor, row), names),
     )
 
 

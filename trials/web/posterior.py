@@ -3,7 +3,7 @@
 Masked arms have only their labels; where the treatments may be known their names stand beside.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 
@@ -278,13 +278,16 @@ def read_posterior(result: Result) -> Posterior:
 
 def arm_names(result: Result) -> Names:
     """Return what this reader calls each arm: "Arm A", or the treatment with its label."""
-    treatments = result.treatments
-    labels = sorted({*_mapping(result.summary["arms"]), *"ABCDEF"})
+    return names_of(result.treatments, _mapping(result.summary["arms"]))
+
+
+def names_of(treatments: Names | None, labels: Iterable[str]) -> Names:
+    """Return the same from the treatments a reader may know, None for none."""
     return {
         label: _("%(treatment)s (%(label)s)", treatment=treatments[label], label=label)
         if treatments and label in treatments
         else _("Arm %(label)s", label=label)
-        for label in labels
+        for label in sorted({*labels, *"ABCDEF"})
     }
 
 

@@ -11,11 +11,13 @@ from sqlalchemy.orm import Session
 from trials.domain.blinding import Role
 from trials.domain.canonical import canonical_json
 from trials.domain.diary import FieldErrors
-from trials.domain.errors import NotFoundError, TrialError
+from trials.domain.errors import NotFoundError, ProtocolError, TrialError
 from trials.domain.life_cycle import State
 from trials.domain.protocol import Protocol
 from trials.services import allocation, analysis, trials
+from trials.services import what_if as what_if_service
 from trials.services.analysis import Result
+from trials.services.blinding_held import blinding_held
 from trials.store.account import AccountRow
 from trials.store.fit import ReleaseRow, release_of
 from trials.store.trial import ProtocolRow, TrialRow, decision_on, frozen_protocol, periods_of_trial
@@ -23,7 +25,16 @@ from trials.web.access import open_to
 from trials.web.edge import current_actor, now, sentence_of, status_of, transaction, vault
 from trials.web.local_words import days_between
 from trials.web.phrases import number_text, percent_text
+from trials.web.scrutiny import GuessText, Scrutiny, read_guesses, read_scrutiny
 from trials.web.verdict import ResultFigures, read_result
+from trials.web.what_if import (
+    WhatIfForm,
+    WhatIfText,
+    asked_weight,
+    not_a_weight,
+    read_what_if,
+    what_if_form,
+)
 
 bp = Blueprint("result", __name__, url_prefix="/clinician/trials/<trial>")
 
@@ -81,6 +92,9 @@ class ResultPage:
         comment: the analyst's.
         decide_href: the form to sign, "" once it is signed.
         decision: heading and value of what was signed; () before.
+        scrutiny: what stands beside the verdict; None where there is none.
+        guesses: what the patient guessed; None without a guess.
+        what_if: the field to try another weight with.
     """
 
     title: str
@@ -96,6 +110,24 @@ class ResultPage:
     comment: str
     decide_href: str
     decision: tuple[tuple[str, str], ...]
+    scrutiny: Scrutiny | None
+    guesses: GuessText | None
+    what_if: WhatIfForm
+
+
+@dataclass(frozen=True, slots=True)
+class WhatIfPage:
+    """All that templates/clinician/what_if.html may use.
+
+    Attributes:
+        back_href: back to the result.
+        form: the field to try another weight with.
+        shown: the answer; None where there is none.
+    """
+
+    back_href: str
+    form: WhatIfForm
+    shown: WhatIfText | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +170,29 @@ def show_result(trial: str) -> ResponseReturnValue:
         found = analysis.released_result(session, vault(), current_actor(), row)
         page = _result_page(session, row, found)
     return render_template("clinician/result.html", page=page)
+
+
+@bp.get("/what-if")
+@open_to(Role.CLINICIAN)
+def what_if(trial: str) -> ResponseReturnValue:
+    """Say what the rule would have said at another weight of side effects, after the release."""
+    typed, weight = asked_weight()
+    error, shown = "" if weight is not None else not_a_weight(), None
+    with transaction() as session:
+        actor = current_actor()
+        row = trials.get_trial(session, actor, trial)
+        if weight is not None:
+            try:
+                found = what_if_service.what_if(session, vault(), actor, row, weight)
+                shown = read_what_if(found, found.treatments or {})
+            except ProtocolError as problem:
+                error = sentence_of(problem)
+    page = WhatIfPage(
+        back_href=url_for("result.show_result", trial=trial),
+        form=what_if_form(url_for("result.what_if", trial=trial), typed, error),
+        shown=shown,
+    )
+    return render_template("clinician/what_if.html", page=page), 422 if error else 200
 
 
 @bp.get("/decision")
@@ -225,6 +280,11 @@ def _result_page(session: Session, trial: TrialRow, found: Result) -> ResultPage
         comment=release.comment,
         decide_href=url_for("result.ask_decision", trial=trial.public_id) if may_decide else "",
         decision=decision,
+        scrutiny=read_scrutiny(found, found.treatments or {}),
+        guesses=read_guesses(
+            blinding_held(session, vault(), current_actor(), trial), found.treatments or {}
+        ),
+        what_if=what_if_form(url_for("result.what_if", trial=trial.public_id)),
     )
 
 

@@ -82,3 +82,29 @@ for (const button of document.querySelectorAll("button[data-print]")) {
   button.hidden = false;
   button.addEventListener("click", () => window.print());
 }
+
+// A form whose answer comes while typing: the page it leads to is asked, and its part is shown here.
+for (const form of document.querySelectorAll("form[data-live]")) {
+  const place = document.getElementById(form.dataset.live);
+  let waiting;
+  let asked = 0;
+  const ask = async () => {
+    const number = ++asked;
+    const address = `${form.action}?${new URLSearchParams(new FormData(form))}`;
+    const response = await fetch(address).catch(() => null);
+    if (number !== asked) return true;
+    if (!response?.ok) return false;
+    const page = new DOMParser().parseFromString(await response.text(), "text/html");
+    const answer = page.getElementById(form.dataset.live);
+    if (answer) place.replaceChildren(...answer.childNodes);
+    return Boolean(answer);
+  };
+  form.addEventListener("input", () => {
+    window.clearTimeout(waiting);
+    waiting = window.setTimeout(ask, 150);
+  });
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    if (!(await ask())) form.submit();
+  });
+}
