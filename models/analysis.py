@@ -1,4 +1,4 @@
-"""From one trial to its verdict by the exact engine; what the web and every look use.
+"""From one trial to its verdict by the engines in numpy; what the web and every look use.
 
 A verdict from here is provisional: ``models.confirm`` repeats it with PyMC before release.
 """
@@ -12,11 +12,12 @@ from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
-from models import exact, words
+from models import words
 from models.burden import burden_draws, is_weighed, net_burden
 from models.checks import Check, predictive_checks
 from models.data import TrialData
 from models.decision import Verdict, decide, insufficiencies, refuse, untrustworthy
+from models.fitting import fit_burden, fit_outcome
 from models.posterior import Posterior
 from models.specification import MODEL_VERSION, Specification
 
@@ -92,9 +93,9 @@ def analyze(
     checks: tuple[Check, ...] = ()
     verdict = refuse(reasons)
     if not reasons:
-        outcome = burden = exact.fit(data, specification, seed=seed, draws=draws)
+        outcome = burden = fit_outcome(data, specification, seed=seed, draws=draws)
         if weighed is not data:
-            burden = exact.fit(weighed, specification, seed=seed, draws=draws)
+            burden = fit_burden(data, specification, seed=seed, draws=draws)
         checks = predictive_checks(weighed, specification, burden, seed=seed)
         verdict = judge(burden, specification, checks, provisional=True)
     return Analysis(
@@ -161,6 +162,8 @@ def at_other_weights(
 ) -> Analysis:
     """Return what the rule would say at other weights: what-if, in milliseconds.
 
+    Under the end-of-scale model it takes a second or two.
+
     Only the net burden is fitted, and predictive checks are left out: the frozen weights
     decide, and were checked.
 
@@ -175,7 +178,7 @@ def at_other_weights(
     other = replace(specification, weights=dict(weights))
     weighed = weighed_series(data, other)
     reasons = insufficiencies(weighed, other)
-    burden = None if reasons else exact.fit(weighed, other, seed=seed, draws=draws)
+    burden = None if reasons else fit_burden(data, other, seed=seed, draws=draws)
     return Analysis(
         data=data,
         specification=other,

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.data import NO_ARM, TrialData
+from models.ends import offset_of, rounded
 from models.exposure import exposures, speeds, targets
 from models.posterior import Posterior
 from models.specification import HalfLifeShared, Specification
@@ -111,7 +112,11 @@ def replicate(
     draws: int,
     seed: int,
 ) -> Floats:
-    """(draws, T) diaries of patients like this one: same days and arms, new noise and periods."""
+    """(draws, T) diaries of patients like this one: same days and arms, new noise and periods.
+
+    Under the end-of-scale model what is drawn is rounded and cut to the scale, in a weighed
+    series without its bothers, which stay those of the diary.
+    """
     generator = np.random.default_rng(seed)
     chosen = np.linspace(0, posterior.size - 1, draws).astype(np.intp)
     expected = mean_by_day(data, specification, posterior, chosen)
@@ -127,6 +132,9 @@ def replicate(
     if specification.period_effect:
         offset = generator.standard_normal((draws, data.periods))
         result += (parameters["period_sd"][chosen][:, None] * offset)[:, data.day_period]
+    if posterior.rounds:
+        weighed = offset_of(data, specification)
+        result = rounded(result - weighed, specification.scale) + weighed
     return np.asarray(result)
 
 
@@ -136,9 +144,12 @@ def mean_by_day(
     posterior: Posterior,
     chosen: NDArray[np.intp],
 ) -> Floats:
-    """(draws, T) expected outcome of each day for the chosen draws, period effects at zero."""
+    """(draws, T) expected outcome of each day for the chosen draws, period effects at zero.
+
+    Under the end-of-scale model the expected latent outcome.
+    """
     parameters, level = posterior.parameters, posterior.parameters["level"][chosen]
-    effect = posterior.arm_mean[chosen] - level[:, None]
+    effect = posterior.latent_mean[chosen] - level[:, None]
     target = targets(data)
     if specification.carryover:
         half_life = _half_lives(specification, posterior, chosen)

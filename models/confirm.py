@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import arviz as az
@@ -34,10 +35,18 @@ from models.burden import burden_draws
 from models.checks import Check, predictive_checks
 from models.data import TrialData, trial_data
 from models.decision import insufficiencies, probability_best, refuse, untrustworthy
+from models.ends import expected_rating, mean_offset, settled
+from models.ends_pymc import (
+    EndsStructure,
+    build_ends_model,
+    ends_model_data,
+    ends_structure_of,
+)
 from models.pain import Structure, build_pain_model, model_data, structure_of
 from models.posterior import Diagnostics, Engine, Posterior
 from models.specification import (
     Arm,
+    Ends,
     HalfLifePerArm,
     HalfLifeShared,
     HalfNormal,
@@ -58,7 +67,7 @@ MEAN_TOLERANCE = 0.05
 ATTEMPTS = 2
 """A sampler that misses its diagnostics may try once more, with four times the draws."""
 
-_compiled: dict[Structure, object] = {}
+_compiled: dict[Structure | EndsStructure, object] = {}
 _lock = threading.Lock()
 
 
@@ -96,6 +105,63 @@ def sample(
         save_warmup=False,
     )
     return _posterior(trace, specification, seed, time.perf_counter() - began)
+
+
+def sample_ends(
+    data: TrialData,
+    specification: Specification,
+    *,
+    seed: int,
+    draws: int = DRAWS,
+    tune: int = TUNE,
+    cores: int = 2,
+    weighed: bool = False,
+) -> Posterior:
+    """Draw from the end-of-scale model with nutpie; the arguments are those of :func:`sample`.
+
+    Args:
+        data: the trial, with the ratings as they were given.
+        specification: what is fitted.
+        seed: of the chains.
+        draws: kept from each of the four chains.
+        tune: warm-up steps of each.
+        cores: chains that run at once.
+        weighed: fit the net burden.
+
+    Returns:
+        a posterior whose ``arm_mean`` is the expected rating (or burden) on each arm.
+    """
+    began = time.perf_counter()
+    structure = ends_structure_of(data, specification, weighed=weighed)
+    with _lock:
+        if structure not in _compiled:
+            model = build_ends_model(data, specification, weighed=weighed)
+            _compiled[structure] = nutpie.compile_pymc_model(model)
+        compiled = _compiled[structure]
+    numbers = ends_model_data(data, specification, weighed=weighed)
+    trace = nutpie.sample(
+        compiled.with_data(**numbers),  # type: ignore[attr-defined]
+        draws=draws,
+        tune=tune,
+        chains=CHAINS,
+        cores=cores,
+        seed=seed,
+        adaptation="low_rank",
+        target_accept=0.9,
+        progress_bar=False,
+        save_warmup=False,
+    )
+    chains = trace["posterior"]
+    latent = chains["arm_mean"].to_numpy()
+    spread = chains["sd"].to_numpy()
+    if specification.period_effect:
+        spread = np.sqrt(spread**2 + chains["period_sd"].to_numpy() ** 2)
+    if structure.weighed:
+        spread = spread * chains["ratio"].to_numpy()
+    offset = mean_offset(data, specification, weighed=weighed)
+    pain = latent - offset
+    reported = latent + expected_rating(pain, spread[..., None], specification.scale) - pain
+    return _posterior(trace, specification, seed, time.perf_counter() - began, reported=reported)
 
 
 def sample_plainly(
@@ -149,10 +215,7 @@ def confirm(
     if first.outcome is None or first.burden is None:
         return first
     weighed = weighed_series(data, specification)
-    burden = _sample_well(weighed, specification, seed, sampler)
-    outcome = burden
-    if weighed is not data:
-        outcome = _sample_well(data, specification, seed, sampler)
+    outcome, burden = _sample_both(data, specification, seed, sampler)
     agreement = compare_engines(first.burden, burden, specification)
     checks = predictive_checks(weighed, specification, burden, seed=seed)
     verdict = judge(burden, specification, checks, provisional=False)
@@ -184,9 +247,7 @@ def analyze_by_sampling(
     checks: tuple[Check, ...] = ()
     verdict = refuse(reasons)
     if not reasons:
-        outcome = burden = _sample_well(data, specification, seed, sampler)
-        if weighed is not data:
-            burden = _sample_well(weighed, specification, seed, sampler)
+        outcome, burden = _sample_both(data, specification, seed, sampler)
         checks = predictive_checks(weighed, specification, burden, seed=seed)
         verdict = judge(burden, specification, checks, provisional=True)
     return Analysis(
@@ -317,27 +378,49 @@ def _compiled_for(data: TrialData, specification: Specification) -> object:
     return compiled.with_data(**model_data(data, specification))  # type: ignore[attr-defined]
 
 
-def _sample_well(
+def _sample_both(
     data: TrialData, specification: Specification, seed: int, sampler: Sampler | None
-) -> Posterior:
-    """Sample, and once more with more draws when the diagnostics are not met."""
+) -> tuple[Posterior, Posterior]:
+    """Sample outcome and net burden, which are the same when nothing is weighed."""
+    weighed = weighed_series(data, specification)
+    chosen = settled(data, specification)
     if sampler is not None:
-        return sampler(data, specification, seed)
-    posterior = sample(data, specification, seed=seed)
+        burden = sampler(weighed, specification, seed)
+        return (burden if weighed is data else sampler(data, specification, seed)), burden
+    if chosen.ends is not Ends.ALWAYS:
+        burden = _sample_well(partial(sample, weighed, chosen), seed)
+        outcome = burden if weighed is data else _sample_well(partial(sample, data, chosen), seed)
+        return outcome, burden
+    outcome = _sample_well(partial(sample_ends, data, chosen), seed)
+    if weighed is data:
+        return outcome, outcome
+    return outcome, _sample_well(partial(sample_ends, data, chosen, weighed=True), seed)
+
+
+def _sample_well(draw: Callable[..., Posterior], seed: int) -> Posterior:
+    """Sample, and once more with more draws when the diagnostics are not met."""
+    posterior = draw(seed=seed)
     for attempt in range(1, ATTEMPTS):
         if not untrustworthy(posterior.diagnostics):
             break
         more = 4**attempt
-        posterior = sample(
-            data, specification, seed=seed + attempt, draws=more * DRAWS, tune=more * TUNE
-        )
+        posterior = draw(seed=seed + attempt, draws=more * DRAWS, tune=more * TUNE)
     return posterior
 
 
 def _posterior(
-    trace: xr.DataTree, specification: Specification, seed: int, seconds: float
+    trace: xr.DataTree,
+    specification: Specification,
+    seed: int,
+    seconds: float,
+    *,
+    reported: Floats | None = None,
 ) -> Posterior:
-    """Return a trace as a posterior; draws run chain after chain."""
+    """Return a trace as a posterior; draws run chain after chain.
+
+    What is ``reported`` (chains, draws, K), if given, takes the place of the arms' means, which
+    become the latent ones.
+    """
     names = ["level", "sd", "autocorrelation"]
     if specification.trend:
         names.append("trend_per_week")
@@ -352,6 +435,9 @@ def _posterior(
         else:
             chains |= {f"half_life[{a}]": half_life[..., k] for k, a in enumerate(labels)}
     arm_mean = trace["posterior"]["arm_mean"].to_numpy()
+    if reported is not None:
+        chains |= {f"latent_mean[{a}]": arm_mean[..., k] for k, a in enumerate(labels)}
+        arm_mean = reported
     every = [*chains.values(), *(arm_mean[..., k] for k in range(len(labels)))]
     every += [arm_mean[..., j] - arm_mean[..., k] for k in range(len(labels)) for j in range(k)]
     worst = _worst(every)

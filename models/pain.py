@@ -11,6 +11,7 @@ exposure, closed forms for the linear part), so that the two check each other.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -120,39 +121,78 @@ def build_pain_model(data: TrialData, specification: Specification) -> pm.Model:
     structure = structure_of(specification)
     with pm.Model() as model:
         x = {name: pm.Data(name, value) for name, value in model_data(data, specification).items()}
-        level = pm.Normal("level", x["prior_level"][0], x["prior_level"][1])
-        arm = pm.Normal("arm", x["prior_arm"][0], x["prior_arm"][1], shape=structure.arms)
-        sd = _daily_sd(x["prior_sd"], structure)
-        phi = pm.TruncatedNormal(
-            "autocorrelation",
-            x["prior_phi"][0],
-            x["prior_phi"][1],
-            lower=x["prior_phi"][2],
-            upper=x["prior_phi"][3],
-        )
-        exposure = x["target"]
-        if structure.carryover:
-            half_life = _half_life(x["prior_half_life"], structure)
-            fading = pt.exp(-np.log(2.0) * x["age"] / half_life)
-            exposure = exposure + (x["jump"] * fading).sum(axis=1)
-        expected = level + exposure @ arm
-        if structure.trend:
-            trend = pm.Normal("trend_per_week", x["prior_trend"][0], x["prior_trend"][1])
-            expected = expected + trend * x["week"]
-        # Given the day before, however long ago, today's noise is normal around its rest.
-        rest = pt.switch(pt.gt(x["gap"], 0), phi ** x["gap"], 0.0)
-        fresh_sd = sd * pt.sqrt(1.0 - rest**2)
-        surprise = _less_the_rest(x["rating"] - expected, rest) / fresh_sd
-        log_density = pm.logp(pm.Normal.dist(), surprise).sum() - pt.log(fresh_sd).sum()
-        if structure.period_effect:
-            # Half-normal, without its wall at zero: only the square enters, so the sign is free.
-            period_sd = pm.Normal("period_sd_signed", 0.0, x["prior_period_sd"][0])
-            pm.Deterministic("period_sd", pt.abs(period_sd))
-            in_period = _less_the_rest(x["in_period"], rest[:, None]) / fresh_sd[:, None]
-            log_density += _of_period_effects(surprise, period_sd * in_period)
-        pm.Potential("rated", log_density)
-        pm.Deterministic("arm_mean", level + arm)
+        terms = state_terms(x, structure)
+        pm.Potential("rated", log_density(x["rating"], terms, x, structure))
     return model
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """The terms of the model in its graph: (n,) expected outcomes, daily SD, autocorrelation."""
+
+    expected: Tensor
+    sd: Tensor
+    phi: Tensor
+
+
+def state_terms(x: Mapping[str, Tensor], structure: Structure) -> Terms:
+    """State the priors and the expected outcome of each observed day, period effects aside.
+
+    Args:
+        x: data containers by name, as from :func:`model_data`.
+        structure: which terms there are.
+    """
+    level = pm.Normal("level", x["prior_level"][0], x["prior_level"][1])
+    arm = pm.Normal("arm", x["prior_arm"][0], x["prior_arm"][1], shape=structure.arms)
+    sd = _daily_sd(x["prior_sd"], structure)
+    phi = pm.TruncatedNormal(
+        "autocorrelation",
+        x["prior_phi"][0],
+        x["prior_phi"][1],
+        lower=x["prior_phi"][2],
+        upper=x["prior_phi"][3],
+    )
+    exposure = x["target"]
+    if structure.carryover:
+        half_life = _half_life(x["prior_half_life"], structure)
+        fading = pt.exp(-np.log(2.0) * x["age"] / half_life)
+        exposure = exposure + (x["jump"] * fading).sum(axis=1)
+    expected = level + exposure @ arm
+    if structure.trend:
+        trend = pm.Normal("trend_per_week", x["prior_trend"][0], x["prior_trend"][1])
+        expected = expected + trend * x["week"]
+    pm.Deterministic("arm_mean", level + arm)
+    return Terms(expected, sd, phi)
+
+
+def log_density(
+    outcome: Tensor,
+    terms: Terms,
+    x: Mapping[str, Tensor],
+    structure: Structure,
+    counted: Tensor | float = 1.0,
+) -> Tensor:
+    """Return the log density of the observed days, period effects integrated out.
+
+    Args:
+        outcome: (n,) what was observed, or the latent outcome.
+        terms: as stated by :func:`state_terms`.
+        x: data containers by name.
+        structure: which terms there are.
+        counted: (n,) 0 for days that only fill up an array, at its end; 1 otherwise.
+    """
+    # Given the day before, however long ago, today's noise is normal around its rest.
+    rest = pt.switch(pt.gt(x["gap"], 0), terms.phi ** x["gap"], 0.0)
+    fresh_sd = terms.sd * pt.sqrt(1.0 - rest**2)
+    surprise = counted * _less_the_rest(outcome - terms.expected, rest) / fresh_sd
+    result = (counted * (pm.logp(pm.Normal.dist(), surprise) - pt.log(fresh_sd))).sum()
+    if structure.period_effect:
+        # Half-normal, without its wall at zero: only the square enters, so the sign is free.
+        period_sd = pm.Normal("period_sd_signed", 0.0, x["prior_period_sd"][0])
+        pm.Deterministic("period_sd", pt.abs(period_sd))
+        in_period = _less_the_rest(x["in_period"], rest[:, None]) / fresh_sd[:, None]
+        result += _of_period_effects(surprise, period_sd * in_period)
+    return result
 
 
 def _less_the_rest(daily: Tensor, rest: Tensor) -> Tensor:

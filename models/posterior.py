@@ -19,9 +19,10 @@ DIFFERENCES = (0.0, 0.5, 1.0, 2.0)
 
 
 class Engine(StrEnum):
-    """Who drew: deterministic integration in numpy, or MCMC by PyMC."""
+    """Who drew: integration in numpy, a Gibbs sampler in numpy (ends of the scale), or PyMC."""
 
     EXACT = "exact"
+    GIBBS = "gibbs"
     PYMC = "pymc"
 
 
@@ -70,10 +71,11 @@ class Posterior:
     Attributes:
         arms: the K masked labels.
         arm_mean: (n, K) the outcome on each arm at steady state and mid-trial, in points
-            (alpha + tau_k).
+            (alpha + tau_k); under the end-of-scale model the expected rating there.
         parameters: (n,) draws by name: ``level``, ``sd``, ``autocorrelation`` and, where
             fitted, ``trend_per_week``, ``period_sd``, ``half_life`` (shared) or
-            ``half_life[LABEL]`` (per arm).
+            ``half_life[LABEL]`` (per arm); under the end-of-scale model
+            ``latent_mean[LABEL]``, alpha + tau_k.
         engine: who drew.
         seed: what the draws were made from.
         diagnostics: see :class:`Diagnostics`.
@@ -87,6 +89,19 @@ class Posterior:
     seed: int
     diagnostics: Diagnostics
     seconds: float = 0.0
+
+    @property
+    def latent_mean(self) -> Floats:
+        """(n, K) alpha + tau_k: ``arm_mean``, but under the end-of-scale model the latent one."""
+        names = [f"latent_mean[{label}]" for label in self.arms]
+        if names[0] not in self.parameters:
+            return self.arm_mean
+        return np.stack([self.parameters[name] for name in names], axis=1)
+
+    @property
+    def rounds(self) -> bool:
+        """Whether the model behind the draws rounds its outcome and cuts it to the scale."""
+        return f"latent_mean[{self.arms[0]}]" in self.parameters
 
     @property
     def size(self) -> int:

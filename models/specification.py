@@ -18,6 +18,9 @@ from models.errors import ModelInputError
 MODEL_VERSION = "crossover-1"
 """Changes when the same data and specification would give another posterior."""
 
+ENDS_VERSION = "rounded-censored-1"
+"""The same for the end-of-scale model, its share of days at the ends included."""
+
 SHORTEST_HALF_LIFE = 0.25
 """Days. An effect that fades faster than this is the same to a daily diary."""
 
@@ -32,6 +35,18 @@ class Better(StrEnum):
 
     LOWER = "lower"
     HIGHER = "higher"
+
+
+class Ends(StrEnum):
+    """Whether ratings near an end of the scale are taken as rounded and cut off there.
+
+    ``BY_RULE``: when more than 15 % of the rated analysis days, all arms pooled, lie at either
+    end (see ``models.ends``); the continuous model otherwise.
+    """
+
+    NEVER = "never"
+    BY_RULE = "by rule"
+    ALWAYS = "always"
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,15 +146,23 @@ class Priors:
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """The outcome's scale: its two ends and the one the patient wants."""
+    """The outcome's scale: its two ends, the one the patient wants, and its steps.
+
+    Attributes:
+        low, high: the ends.
+        better: which end the patient wants.
+        step: between neighbouring ratings, which the end-of-scale model asks for.
+    """
 
     low: float = 0.0
     high: float = 10.0
     better: Better = Better.LOWER
+    step: float = 1.0
 
     def __post_init__(self) -> None:
         if not self.low < self.high:
             raise ModelInputError("The low end of the scale must be below its high end.")
+        _require_positive(self.step, "The step of the scale")
 
     @property
     def unit(self) -> float:
@@ -229,6 +252,7 @@ class Specification:
         priors: see :class:`Priors`.
         weights: r_m, outcome points one unit of a bother is worth, by name of its series.
         decision: see :class:`DecisionRule`.
+        ends: whether ratings near an end of the scale are taken as rounded and cut off.
     """
 
     arms: tuple[Arm, ...]
@@ -239,6 +263,7 @@ class Specification:
     priors: Priors = Priors()
     weights: Mapping[str, float] = field(default_factory=dict)
     decision: DecisionRule = DecisionRule()
+    ends: Ends = Ends.NEVER
 
     def __post_init__(self) -> None:
         labels = self.labels
@@ -297,8 +322,16 @@ def default_decision(scale: Scale) -> DecisionRule:
 
 
 def _named(specification: Specification) -> dict[str, object]:
-    """The specification as plain values; a prior says which family it is of."""
+    """The specification as plain values; a prior says which family it is of.
+
+    What only the end-of-scale model asks for is left out where it cannot be used, so that the
+    hashes of protocols older than that model stay what they were.
+    """
     content = asdict(specification)
+    if specification.ends is Ends.NEVER:
+        del content["ends"], content["scale"]["step"]
+    else:
+        content["ends"] = {"choice": specification.ends.value, "model": ENDS_VERSION}
     priors = content["priors"]
     for name in priors:
         family = type(getattr(specification.priors, name)).__name__

@@ -286,6 +286,16 @@ def wider_periods() -> Phrase:
     return Phrase("periods differ twice as much by themselves")
 
 
+def ends_cut_off() -> Phrase:
+    """The model for ratings near an end of the scale, where the continuous one was used."""
+    return Phrase("ratings are taken as rounded and cut off at the ends of the scale")
+
+
+def ends_continuous() -> Phrase:
+    """The continuous model, where that for ratings near an end of the scale was used."""
+    return Phrase("ratings are taken as if the scale had no ends")
+
+
 def weights_times(factor: float) -> Phrase:
     """Side effects that weigh less or more."""
     if factor < 1:
