@@ -20,14 +20,12 @@ from trials.domain.design import AnalysisSet, Outcome
 from trials.domain.errors import (
     EditConflictError,
     NotFoundError,
-    ProtocolError,
     StateError,
     TrialError,
 )
 from trials.domain.life_cycle import RESULT_KNOWN, UNDER_WAY, State
 from trials.domain.protocol import Protocol
 from trials.domain.words import marked
-from trials.services import what_if as what_if_service
 from trials.services.actor import Actor
 from trials.services.allocation import commitment_of
 from trials.services.analysis import (
@@ -62,14 +60,7 @@ from trials.web.menu import MenuItem
 from trials.web.phrases import number_text
 from trials.web.posterior import SIZES, Posterior, arm_names, names_of, read_posterior
 from trials.web.scrutiny import GuessText, Scrutiny, read_guesses, read_scrutiny
-from trials.web.what_if import (
-    WhatIfForm,
-    WhatIfText,
-    asked_weight,
-    not_a_weight,
-    read_what_if,
-    what_if_form,
-)
+from trials.web.what_if import WhatIfForm, frozen_weight, what_if_form, what_if_page
 
 bp = Blueprint("analyst", __name__, url_prefix="/analyst")
 
@@ -189,21 +180,6 @@ class TrialPage:
     periods: tuple[Coverage, ...]
     sizes: tuple[str, ...]
     what_if: WhatIfForm
-
-
-@dataclass(frozen=True, slots=True)
-class WhatIfPage:
-    """All that templates/analyst/what_if.html may use.
-
-    Attributes:
-        back_href: back to the analysis.
-        form: the field to try another weight with.
-        shown: the answer; None where there is none.
-    """
-
-    back_href: str
-    form: WhatIfForm
-    shown: WhatIfText | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -346,27 +322,20 @@ def take_export(trial: str, fit: str, kind: str) -> ResponseReturnValue:
 @open_to(Role.ANALYST)
 def what_if(trial: str) -> ResponseReturnValue:
     """Say what the rule would say at another weight of side effects."""
-    typed, weight = asked_weight()
-    error, shown = "" if weight is not None else not_a_weight(), None
     with transaction() as session:
-        actor = current_actor()
-        row = get_trial(session, actor, trial)
-        if weight is not None:
-            try:
-                found = what_if_service.what_if(session, vault(), actor, row, weight)
-                shown = read_what_if(found, names_of(found.treatments, found.arms))
-            except ProtocolError as problem:
-                error = sentence_of(problem)
-    page = WhatIfPage(
-        back_href=url_for("analyst.trial", trial=trial),
-        form=what_if_form(url_for("analyst.what_if", trial=trial), typed, error),
-        shown=shown,
-    )
-    return render_template("analyst/what_if.html", page=page), 422 if error else 200
+        page = what_if_page(
+            session,
+            get_trial(session, current_actor(), trial),
+            action=url_for("analyst.what_if", trial=trial),
+            back_href=url_for("analyst.trial", trial=trial),
+            call=lambda found: names_of(found.treatments, found.arms),
+        )
+    return render_template("report/what_if.html", page=page), 422 if page.form.error else 200
 
 
 def _trial_page(session: Session, row: TrialRow, fit: FitRow | None) -> TrialPage:
     actor, instant = current_actor(), now()
+    frozen = frozen_protocol(session, row.id)
     overview = overview_of(session, row, instant)
     fits = tuple(standing_of(found, instant) for found in fits_of_trial(session, row.id))
     shown, problem, treatments_known = None, "", _is_open(row)
@@ -396,7 +365,10 @@ def _trial_page(session: Session, row: TrialRow, fit: FitRow | None) -> TrialPag
         phases=coverage_by_phase(session, row, instant),
         periods=coverage_by_period(session, row, instant),
         sizes=SIZES,
-        what_if=what_if_form(url_for("analyst.what_if", trial=row.public_id)),
+        what_if=what_if_form(
+            url_for("analyst.what_if", trial=row.public_id),
+            frozen_weight(frozen.value) if frozen else "0",
+        ),
     )
 
 

@@ -11,11 +11,10 @@ from sqlalchemy.orm import Session
 from trials.domain.blinding import Role
 from trials.domain.canonical import canonical_json
 from trials.domain.diary import FieldErrors
-from trials.domain.errors import NotFoundError, ProtocolError, TrialError
+from trials.domain.errors import NotFoundError, TrialError
 from trials.domain.life_cycle import State
 from trials.domain.protocol import Protocol
 from trials.services import allocation, analysis, trials
-from trials.services import what_if as what_if_service
 from trials.services.analysis import Result
 from trials.services.blinding_held import blinding_held
 from trials.store.account import AccountRow
@@ -27,14 +26,7 @@ from trials.web.local_words import days_between
 from trials.web.phrases import number_text, percent_text
 from trials.web.scrutiny import GuessText, Scrutiny, read_guesses, read_scrutiny
 from trials.web.verdict import ResultFigures, read_result
-from trials.web.what_if import (
-    WhatIfForm,
-    WhatIfText,
-    asked_weight,
-    not_a_weight,
-    read_what_if,
-    what_if_form,
-)
+from trials.web.what_if import WhatIfForm, frozen_weight, what_if_form, what_if_page
 
 bp = Blueprint("result", __name__, url_prefix="/clinician/trials/<trial>")
 
@@ -116,21 +108,6 @@ class ResultPage:
 
 
 @dataclass(frozen=True, slots=True)
-class WhatIfPage:
-    """All that templates/clinician/what_if.html may use.
-
-    Attributes:
-        back_href: back to the result.
-        form: the field to try another weight with.
-        shown: the answer; None where there is none.
-    """
-
-    back_href: str
-    form: WhatIfForm
-    shown: WhatIfText | None
-
-
-@dataclass(frozen=True, slots=True)
 class DecisionPage:
     """All that templates/clinician/decision.html may use.
 
@@ -176,23 +153,15 @@ def show_result(trial: str) -> ResponseReturnValue:
 @open_to(Role.CLINICIAN)
 def what_if(trial: str) -> ResponseReturnValue:
     """Say what the rule would have said at another weight of side effects, after the release."""
-    typed, weight = asked_weight()
-    error, shown = "" if weight is not None else not_a_weight(), None
     with transaction() as session:
-        actor = current_actor()
-        row = trials.get_trial(session, actor, trial)
-        if weight is not None:
-            try:
-                found = what_if_service.what_if(session, vault(), actor, row, weight)
-                shown = read_what_if(found, found.treatments or {})
-            except ProtocolError as problem:
-                error = sentence_of(problem)
-    page = WhatIfPage(
-        back_href=url_for("result.show_result", trial=trial),
-        form=what_if_form(url_for("result.what_if", trial=trial), typed, error),
-        shown=shown,
-    )
-    return render_template("clinician/what_if.html", page=page), 422 if error else 200
+        page = what_if_page(
+            session,
+            trials.get_trial(session, current_actor(), trial),
+            action=url_for("result.what_if", trial=trial),
+            back_href=url_for("result.show_result", trial=trial),
+            call=lambda found: found.treatments or {},
+        )
+    return render_template("report/what_if.html", page=page), 422 if page.form.error else 200
 
 
 @bp.get("/decision")
@@ -284,7 +253,9 @@ def _result_page(session: Session, trial: TrialRow, found: Result) -> ResultPage
         guesses=read_guesses(
             blinding_held(session, vault(), current_actor(), trial), found.treatments or {}
         ),
-        what_if=what_if_form(url_for("result.what_if", trial=trial.public_id)),
+        what_if=what_if_form(
+            url_for("result.what_if", trial=trial.public_id), frozen_weight(protocol)
+        ),
     )
 
 

@@ -1,12 +1,20 @@
 """The verdict at another weight of side effects, tried while the reader waits."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from flask import request
+from flask_babel import format_decimal
 from flask_babel import gettext as _
+from sqlalchemy.orm import Session
 
-from trials.domain.protocol import LARGEST_WEIGHT
-from trials.services.what_if import WhatIf
+from trials.domain.design import Outcome
+from trials.domain.errors import ProtocolError
+from trials.domain.protocol import LARGEST_WEIGHT, Protocol
+from trials.services.analysis import check_reader
+from trials.services.what_if import WhatIf, what_if
+from trials.store.trial import TrialRow, frozen_protocol
+from trials.web.edge import current_actor, sentence_of, vault
 from trials.web.phrases import Names, name_of, number_text, percent_text
 from trials.web.verdict import VerdictText, verdict_text
 
@@ -47,14 +55,71 @@ class WhatIfForm:
     most: str
 
 
-def what_if_form(action: str, typed: str = "", error: str = "") -> WhatIfForm:
-    """Return the field, empty or as it was sent."""
+@dataclass(frozen=True, slots=True)
+class WhatIfPage:
+    """All that templates/report/what_if.html may use.
+
+    Attributes:
+        back_href: back to the verdict.
+        form: the field to try another weight with.
+        shown: the answer; None where there is none.
+    """
+
+    back_href: str
+    form: WhatIfForm
+    shown: WhatIfText | None
+
+
+def what_if_page(
+    session: Session,
+    trial: TrialRow,
+    *,
+    action: str,
+    back_href: str,
+    call: Callable[[WhatIf], Names],
+) -> WhatIfPage:
+    """Return the answer to the weight of this request, or the form alone.
+
+    Args:
+        session: the transaction.
+        trial: whose diary.
+        action: address of this very page.
+        back_href: address of the page with the verdict.
+        call: what this reader calls each arm.
+    """
+    typed, weight = asked_weight()
+    actor = current_actor()
+    check_reader(actor, trial)
+    if typed is None:
+        frozen = frozen_protocol(session, trial.id)
+        form = what_if_form(action, frozen_weight(frozen.value) if frozen else "")
+        return WhatIfPage(back_href, form, None)
+    if weight is None:
+        return WhatIfPage(back_href, what_if_form(action, typed, not_a_weight()), None)
+    try:
+        found = what_if(session, vault(), actor, trial, weight)
+    except ProtocolError as problem:
+        return WhatIfPage(back_href, what_if_form(action, typed, sentence_of(problem)), None)
+    return WhatIfPage(back_href, what_if_form(action, typed), read_what_if(found, call(found)))
+
+
+def what_if_form(action: str, typed: str, error: str = "") -> WhatIfForm:
+    """Return the field with what was typed, or with the frozen weight."""
     return WhatIfForm(action, typed, error, number_text(LARGEST_WEIGHT, 0))
 
 
-def asked_weight() -> tuple[str, float | None]:
-    """Return the weight of the request as typed and as a number; None where it is none."""
-    typed = request.args.get("weight", "").strip()[:12]
+def frozen_weight(protocol: Protocol) -> str:
+    """Return the weight that was agreed, as it is typed; 0 when pain alone decides."""
+    weight = protocol.bother_weight if protocol.outcome is Outcome.NET_BURDEN else 0.0
+    return f"{weight:g}"
+
+
+def asked_weight() -> tuple[str | None, float | None]:
+    """Return the weight of the request as typed and as a number, each None where there is none."""
+    typed = request.args.get("weight")
+    if typed is None:
+        return None, None
+    typed = typed.strip()[:12]
     try:
         return typed, float(typed.replace(",", "."))
     except ValueError:
@@ -81,8 +146,8 @@ def read_what_if(found: WhatIf, names: Names) -> WhatIfText:
     }
     ranked = sorted(found.arms.items(), key=lambda item: item[1].mean)
     return WhatIfText(
-        weight=number_text(found.weight, 2),
-        frozen=number_text(found.frozen, 2),
+        weight=_weight_text(found.weight),
+        frozen=_weight_text(found.frozen),
         is_frozen=abs(found.weight - found.frozen) < 1e-9,
         verdict=verdict_text(summary, names),
         arms=tuple(
@@ -101,3 +166,7 @@ def read_what_if(found: WhatIf, names: Names) -> WhatIfText:
             for label, arm in ranked
         ),
     )
+
+
+def _weight_text(weight: float) -> str:
+    return str(format_decimal(round(weight, 2)))
