@@ -150,7 +150,7 @@ def test_the_site_is_edited_and_its_old_name_stays_in_the_trail(
     refused = admin.submit("/admin/site", name="New", timezone="Europe/Nowhere", locale="en")
     assert refused.status_code == 422
     assert "Europe/Nowhere" in refused.text
-    letters = dict(name="New", timezone="Asia/Tokyo", locale="de", phone="ask Anna")
+    letters = {"name": "New", "timezone": "Asia/Tokyo", "locale": "de", "phone": "ask Anna"}
     assert admin.submit("/admin/site", **letters).status_code == 422
     admin.submit("/admin/site", **letters | {"phone": "+81 3 1234 5678"})
 

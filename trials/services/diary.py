@@ -255,7 +255,7 @@ def record_entry(
         now,
         trial=trial,
         before=_digest(previous),
-        after=_digest(entry),
+        after=_digest(entry, doubtful=written is not None and written.doubtful),
     )
     return _receipt(session, row, entry, repeated=False)
 
@@ -338,11 +338,15 @@ def _minutes_late(row: DiaryDayRow, now: datetime) -> int:
     return max(1, int((now - row.closes_at).total_seconds() // 60))
 
 
-def _digest(entry: DiaryEntryRow | None) -> dict[str, object] | None:
+def _digest(entry: DiaryEntryRow | None, *, doubtful: bool = False) -> dict[str, object] | None:
     """Return what the audit trail keeps: enough to prove the entry, not to read it."""
     if entry is None:
         return None
-    waited = {"written_at": entry.written_at.isoformat()} if entry.written_at else {}
+    waited: dict[str, object] = {}
+    if entry.written_at is not None:
+        waited["written_at"] = entry.written_at.isoformat()
+    if doubtful:
+        waited["clock"] = "set while it waited"
     return waited | {
         "revision": entry.revision,
         "source": entry.source,

@@ -157,8 +157,19 @@ def open_device(
 
 def find_device(session: Session, vault: Vault, public_id: str, secret: str) -> DeviceRow | None:
     """Return the device if the secret is its own and it was not revoked."""
+    device = _with_secret(session, vault, public_id, secret)
+    return device if device is not None and device.revoked_at is None else None
+
+
+def is_revoked(session: Session, public_id: str, secret: str, *, vault: Vault) -> bool:
+    """Return whether this is a device, with its own secret, that was shut out."""
+    device = _with_secret(session, vault, public_id, secret)
+    return device is not None and device.revoked_at is not None
+
+
+def _with_secret(session: Session, vault: Vault, public_id: str, secret: str) -> DeviceRow | None:
     device = session.scalar(select(DeviceRow).where(DeviceRow.public_id == public_id))
-    if device is None or device.revoked_at is not None:
+    if device is None:
         return None
     expected = _digest(vault, "device", secret)
     return device if hmac.compare_digest(device.secret_hash, expected) else None

@@ -11,6 +11,7 @@ in says nothing about the trial in the address: its site is checked by the servi
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from http import HTTPStatus
 from typing import Any
 
 import structlog
@@ -21,7 +22,7 @@ from flask_security.utils import check_and_update_authn_fresh
 from trials.domain.blinding import Role
 from trials.services import invitations
 from trials.web.edge import READING_METHODS, error_page, now, transaction, vault
-from trials.web.reader import Reader, identify
+from trials.web.reader import Reader, identify, was_shut_out
 
 log = structlog.get_logger("trials.web.access")
 
@@ -162,11 +163,19 @@ def _refuse(reader: Reader, access: Access) -> ResponseReturnValue:
     """Send strangers to the right door, and say no to those who have no business here."""
     if reader.is_anybody:
         return error_page(403)
+    if access.roles == (Role.PATIENT,) and request.accept_mimetypes.best == "application/json":
+        return _tell_phone()
     if request.method not in READING_METHODS:
         return error_page(401)
     if access.roles == (Role.PATIENT,):
         return redirect(url_for("entrance.code"), code=303)
     return redirect(url_for("security.login", next=_here()), code=303)
+
+
+def _tell_phone() -> ResponseReturnValue:
+    """Tell the script of a phone why it is not let in: reports may be waiting on it."""
+    shut_out = was_shut_out(request, vault())
+    return {"reason": "revoked" if shut_out else "unknown"}, HTTPStatus.UNAUTHORIZED
 
 
 def _is_fresh(reader: Reader) -> bool:

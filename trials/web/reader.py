@@ -82,6 +82,23 @@ def _signed_in_account(now: datetime) -> AccountRow | None:
 
 def _known_device(request: Request, vault: Vault) -> DeviceRow | None:
     """Return the device whose cookie was sent, unless it was revoked or tampered with."""
+    sent = _sent_device(request, vault)
+    return invitations.find_device(db.session, vault, *sent) if sent is not None else None
+
+
+def was_shut_out(request: Request, vault: Vault) -> bool:
+    """Return whether this is a device that was let in once, by us, and shut out later."""
+    sent = _sent_device(request, vault)
+    if sent is None:
+        return False
+    with only_reading():
+        shut_out = invitations.is_revoked(db.session, *sent, vault=vault)
+        db.session.commit()
+    return shut_out
+
+
+def _sent_device(request: Request, vault: Vault) -> tuple[str, str] | None:
+    """Return id and secret of the cookie that was sent, unless it was tampered with."""
     cookie = request.cookies.get(device_cookie_name())
     if not cookie:
         return None
@@ -89,7 +106,7 @@ def _known_device(request: Request, vault: Vault) -> DeviceRow | None:
         public_id, _dot, secret = _signer(vault).unsign(cookie).decode().partition(".")
     except (BadSignature, UnicodeDecodeError):
         return None
-    return invitations.find_device(db.session, vault, public_id, secret)
+    return public_id, secret
 
 
 def remember_device(response: Response, vault: Vault, entry: Entry) -> None:

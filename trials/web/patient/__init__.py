@@ -5,10 +5,21 @@ large targets, short sentences, and no state without a page that says what it me
 trial is blinded these pages know box numbers only.
 """
 
-from trials.web.patient import clinic, diary, entries, guess, reminders, result, thanks, today
+from trials.web.patient import (
+    clinic,
+    diary,
+    entries,
+    guess,
+    pack,
+    reminders,
+    result,
+    sync,
+    thanks,
+    today,
+)
 from trials.web.patient.blueprint import MENU, bp
 
-PAGES = (today, diary, thanks, entries, guess, result, clinic, reminders)
+PAGES = (today, diary, thanks, entries, guess, result, clinic, reminders, pack, sync)
 """The modules with pages: importing them gives the blueprint its routes."""
 
 __all__ = ["MENU", "PAGES", "bp"]

@@ -28,9 +28,9 @@ MENU = (
 )
 
 
-def render(name: str, page: object) -> str:
-    """Return one page of the patient's, filled."""
-    return render_template(f"patient/{name}.html", page=page)
+def render(name: str, page: object, **frame: object) -> str:
+    """Return one page of the patient's, filled; ``frame`` replaces values of ``base.html``."""
+    return render_template(f"patient/{name}.html", page=page, **frame)
 
 
 def typed_in(form: Mapping[str, str]) -> dict[str, str]:

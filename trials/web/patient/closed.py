@@ -57,7 +57,7 @@ def closed_page(
     opens_at = row.opens_at if row is not None and early else now_open.next_opens_at
     return ClosedPage(
         day=day_name(day) if row is not None else "",
-        sentence=_with_day_in_words(problem),
+        sentence=with_day_in_words(problem),
         typed=typed,
         early=early,
         opens=opening(opens_at, at, zone) if opens_at else "",
@@ -67,7 +67,7 @@ def closed_page(
     )
 
 
-def _with_day_in_words(problem: TrialError) -> str:
+def with_day_in_words(problem: TrialError) -> str:
     """Return the sentence with its date as people write it, not as addresses do."""
     values = dict(problem.values)
     if isinstance(values.get("day"), str):

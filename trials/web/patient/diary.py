@@ -14,14 +14,15 @@ from sqlalchemy.orm import Session
 
 from trials.domain.calendar import local_day, zone_of
 from trials.domain.canonical import canonical_hash
+from trials.domain.clocks import Writing
 from trials.domain.diary import Answers, FieldErrors, Questionnaire, Source, check_answers
 from trials.domain.errors import DiaryClosedError
 from trials.services import diary
 from trials.services.actor import Actor
-from trials.store.diary import entry_with_key
+from trials.store.diary import entry_with_key, last_revisions
 from trials.store.trial import TrialRow
 from trials.web.access import open_to_patient
-from trials.web.edge import current_actor, now, transaction
+from trials.web.edge import current_actor, current_patient, now, transaction
 from trials.web.local_words import closing, day_name, near_day
 from trials.web.patient.blueprint import bp, render, typed_in
 from trials.web.patient.closed import closed_page
@@ -31,7 +32,24 @@ from trials.web.patient.trial import Choice, choose_trial
 MOST_DOSES_BY_TAP = 4
 """Doses that have a button of their own; more are typed."""
 
-_KEY = re.compile(r"[0-9A-Za-z-]{16,64}")
+KEY = re.compile(r"[0-9A-Za-z-]{16,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What a report needs to find its way when it is sent later.
+
+    Attributes:
+        owner: public id of the patient.
+        trial: public id of the trial.
+        day: ISO date.
+        known: how many reports of this day there were when the form was opened.
+    """
+
+    owner: str
+    trial: str
+    day: str
+    known: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +70,9 @@ class DiaryPage:
         back: where "not now" goes.
         typed: what was typed, after an error.
         errors: sentences by field, in the order of the page.
+        identity: of the day and the person, for a report that is kept on the phone first.
+        is_shell: whether this is the form of no day yet, which a phone keeps for when there is no
+            network; a script fills in the day.
     """
 
     day: str
@@ -67,6 +88,8 @@ class DiaryPage:
     doses: range = range(MOST_DOSES_BY_TAP + 1)
     typed: Mapping[str, str] = field(default_factory=dict)
     errors: FieldErrors = field(default_factory=dict)
+    identity: Identity | None = None
+    is_shell: bool = False
 
 
 @bp.get("/diary/<day>")
@@ -92,7 +115,7 @@ def submit_diary(day: str) -> ResponseReturnValue:
     """Keep the answers, or show the form again with what is missing."""
     at = now()
     typed = typed_in(request.form)
-    key = typed["key"] if _KEY.fullmatch(typed.get("key", "")) else str(uuid4())
+    key = typed["key"] if KEY.fullmatch(typed.get("key", "")) else str(uuid4())
     with transaction() as session:
         asked = date_in(day)
         choice = choose_trial(session, asked)
@@ -121,21 +144,31 @@ def keep(
     author: Actor,
     key: str,
     at: datetime,
+    written: Writing | None = None,
 ) -> diary.Receipt:
     """Keep one report; the same form sent again with the same answers changes nothing.
 
     A form that comes back from the browser's history keeps its key. If its answers were
     changed meanwhile it is a correction and must not be taken for the first one.
     """
-    receipt = diary.record_entry(
-        session, trial, day, answers, source=Source.PATIENT, author=author, key=key, now=at
-    )
+
+    def record(under: str) -> diary.Receipt:
+        return diary.record_entry(
+            session,
+            trial,
+            day,
+            answers,
+            source=Source.PATIENT,
+            author=author,
+            key=under,
+            now=at,
+            written=written,
+        )
+
+    receipt = record(key)
     kept = entry_with_key(session, key)
     if receipt.repeated and kept is not None and kept.answers != answers:
-        changed = f"{key}:{canonical_hash(answers)[:16]}"
-        return diary.record_entry(
-            session, trial, day, answers, source=Source.PATIENT, author=author, key=changed, now=at
-        )
+        return record(f"{key}:{canonical_hash(answers)[:16]}")
     return receipt
 
 
@@ -176,4 +209,10 @@ def _diary_page(
         back=choice.address("today"),
         typed=typed or {},
         errors={name: str(_(sentence)) for name, sentence in (errors or {}).items()},
+        identity=Identity(
+            owner=current_patient().public_id,
+            trial=choice.trial.public_id,
+            day=is_open.day.isoformat(),
+            known=last_revisions(session, choice.trial.id).get(is_open.day, 0),
+        ),
     )

@@ -1,16 +1,17 @@
 """The receipt: what was kept of a day, and what comes next."""
 
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
 
-from flask import redirect
+from flask import redirect, request
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
-from trials.domain.calendar import zone_of
+from trials.domain.calendar import local_day, zone_of
 from trials.services import diary
 from trials.services import guesses as guess_services
-from trials.store.diary import DiaryEntryRow, find_day, latest_entry
+from trials.store.diary import DiaryEntryRow, entry_with_key, find_day, latest_entry
 from trials.web.access import open_to_patient
 from trials.web.edge import now, transaction
 from trials.web.local_words import clock, closing, day_name, opening
@@ -18,6 +19,9 @@ from trials.web.patient.blueprint import bp, render
 from trials.web.patient.days import OpenDay, Waiting, date_in, open_day, waiting
 from trials.web.patient.trial import Choice, choose_trial
 from trials.web.patient.words import delay, in_words
+
+ON_ITS_WAY = timedelta(minutes=2)
+"""What takes less is on a slow network, and did not wait on the phone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +31,8 @@ class ThanksPage:
     Attributes:
         day: the day reported, in words.
         received: when it came, on the patient's clock.
+        written: when it was written, if it waited on a phone; else "".
+        counts: whether it is the report of the day that counts.
         late: by how much it was late, in words; "" if it was on time.
         replaced: whether it replaces an earlier report.
         answers: what was kept, as (question, answer).
@@ -43,6 +49,8 @@ class ThanksPage:
 
     day: str
     received: str
+    written: str
+    counts: bool
     late: str
     replaced: bool
     answers: tuple[tuple[str, str], ...]
@@ -66,15 +74,31 @@ def thanks(day: str) -> ResponseReturnValue:
         asked = date_in(day)
         choice = choose_trial(session, asked)
         row = find_day(session, choice.trial.id, asked)
-        entry = latest_entry(session, row.id) if row is not None else None
-        if entry is None:
+        counting = latest_entry(session, row.id) if row is not None else None
+        entry = _just_sent(session, counting)
+        if entry is None or counting is None:
             return redirect(choice.address("show_diary", day=asked.isoformat()), code=303)
-        page = _thanks_page(session, choice, asked, entry, at)
+        page = _thanks_page(session, choice, asked, entry, at, counts=entry.id == counting.id)
     return render("thanks", page)
 
 
+def _just_sent(session: Session, counting: DiaryEntryRow | None) -> DiaryEntryRow | None:
+    """Return the report the address names by its key, else the one of the day that counts."""
+    sent = entry_with_key(session, request.args.get("key", ""))
+    same_day = (
+        sent is not None and counting is not None and sent.diary_day_id == counting.diary_day_id
+    )
+    return sent if same_day else counting
+
+
 def _thanks_page(
-    session: Session, choice: Choice, day: date, entry: DiaryEntryRow, at: datetime
+    session: Session,
+    choice: Choice,
+    day: date,
+    entry: DiaryEntryRow,
+    at: datetime,
+    *,
+    counts: bool,
 ) -> ThanksPage:
     trial = choice.trial
     zone = zone_of(trial.timezone)
@@ -85,6 +109,8 @@ def _thanks_page(
     return ThanksPage(
         day=day_name(day),
         received=clock(entry.received_at, zone),
+        written=_written(entry, zone),
+        counts=counts,
         late=delay(entry.minutes_late),
         replaced=entry.revision > 1,
         answers=in_words(questionnaire, entry.answers),
@@ -102,3 +128,10 @@ def _thanks_page(
         home=choice.address("today"),
         entries=choice.address("entries"),
     )
+
+
+def _written(entry: DiaryEntryRow, zone: ZoneInfo) -> str:
+    """Return when a report was written that came later, on the trial's clock; else ""."""
+    if entry.received_at - entry.answered_at < ON_ITS_WAY:
+        return ""
+    return f"{day_name(local_day(entry.answered_at, zone))}, {clock(entry.answered_at, zone)}"

@@ -121,7 +121,7 @@ def _today_page(session: Session, choice: Choice, at: datetime) -> TodayPage:
     situation = _situation(trial, now_open.local_date, rows)
     days = [open_day(choice, d, at, zone) for d in reversed(now_open.open_days)]
     row_today = next((r for r in rows if r.day == now_open.local_date), None)
-    takes = _Takes(session, trial, frozen.value if frozen else None)
+    takes = Takes(session, trial, frozen.value if frozen else None)
     running = situation == "running"
     return TodayPage(
         situation=situation,
@@ -176,7 +176,7 @@ def _progress(
     return Progress(now_open.day_number, now_open.total_days, done.answered, settled)
 
 
-class _Takes:
+class Takes:
     """What is taken in each period: a treatment where it is no secret, else a box."""
 
     def __init__(self, session: Session, trial: TrialRow, protocol: Protocol | None) -> None:

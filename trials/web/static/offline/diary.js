@@ -1,0 +1,193 @@
+// The diary's form: a report is on this phone before anything is sent, and nothing is called
+// kept before it is. Without this file the form is sent as forms always were.
+import { findEntry, readEntries, readFact, saveEntry, dropEntry } from "./store.js";
+import { addresses, askBackgroundSync, copy, paint, sendNow } from "./page.js";
+
+const form = document.querySelector("form[data-diary]");
+const SHORT_WAIT = 5_000; // milliseconds; then "saved on this phone" is the truth to tell
+
+const chosen = (name) => new FormData(form).get(name) ?? "";
+
+// What the server would ask for again (trials.domain.diary.check_answers): a report that waits
+// for days must not come back then.
+const missing = () => {
+  const fields = [];
+  if (!chosen("pain")) fields.push("pain");
+  if (!chosen("any_side_effects")) fields.push("any_side_effects");
+  if (chosen("any_side_effects") === "yes" && !chosen("bother")) fields.push("bother");
+  if (!chosen("intake")) fields.push("intake");
+  const more = chosen("more_doses").trim();
+  if (chosen("rescue_doses") === "more" && !(/^\d{1,2}$/.test(more) && Number(more) <= 50)) {
+    fields.push("rescue_doses");
+  }
+  if (chosen("note").trim().length > 500) fields.push("note");
+  return fields;
+};
+
+const clearErrors = () => {
+  document.querySelector("[data-missing]")?.remove();
+  for (const line of form.querySelectorAll("[data-error-line]")) line.remove();
+  for (const part of form.querySelectorAll(".lt-scale--error")) {
+    part.classList.remove("lt-scale--error");
+    part.removeAttribute("aria-describedby");
+  }
+};
+
+const showErrors = (fields, sentences = {}) => {
+  const summary = copy("diary-missing");
+  for (const link of summary.querySelectorAll("a")) {
+    const name = link.hash.slice(1);
+    if (!fields.includes(name)) {
+      link.closest("li").remove();
+      continue;
+    }
+    if (sentences[name]) link.textContent = sentences[name];
+    const group = document.getElementById(name)?.closest("fieldset");
+    if (!group) continue;
+    const line = copy("diary-error", { sentence: link.textContent });
+    line.firstElementChild.id = `${name}-error`;
+    group.classList.add("lt-scale--error");
+    group.setAttribute("aria-describedby", `${name}-error`);
+    group.querySelector("legend").after(line);
+  }
+  const box = document.createElement("div");
+  box.dataset.missing = "";
+  box.append(summary);
+  form.closest("main").prepend(box);
+  if (!document.title.startsWith(form.dataset.error)) {
+    document.title = `${form.dataset.error} ${document.title}`;
+  }
+  const head = box.firstElementChild;
+  head.tabIndex = -1;
+  head.focus();
+  head.scrollIntoView({ block: "start" });
+};
+
+const unlock = () => {
+  delete form.dataset.sent;
+  form.removeAttribute("aria-busy");
+};
+
+const sameFields = (one, other) => JSON.stringify(one) === JSON.stringify(other);
+
+// The key of the form, unless it was used for other answers: then this is a correction.
+const keyFor = async (fields) => {
+  const before = await findEntry(form.elements.key.value);
+  if (before && !sameFields(before.fields, fields)) form.elements.key.value = crypto.randomUUID();
+  return form.elements.key.value;
+};
+
+const makeEntry = async () => {
+  const fields = Object.fromEntries(new FormData(form));
+  delete fields.csrf_token;
+  delete fields.key;
+  const { owner, trial, day, dayName } = form.dataset;
+  const [pack, all] = [await readFact("pack"), await readEntries()];
+  const key = await keyFor(fields);
+  const other = all.filter((entry) => entry.key !== key && entry.day === day && entry.owner === owner
+    && entry.state === "waiting");
+  return {
+    key, owner, trial, day, day_name: dayName, fields,
+    written_at: Date.now(),
+    ahead: pack?.ahead ?? null,
+    known: Number(form.dataset.known) + other.length,
+    state: "waiting",
+  };
+};
+
+const showPanel = (id, values) => {
+  const main = form.closest("main");
+  const state = document.getElementById("offline");
+  document.querySelector("[data-missing]")?.remove();
+  main.replaceChildren(state, copy(id, values));
+  const title = main.querySelector("h1");
+  title.tabIndex = -1;
+  title.focus();
+  window.scrollTo(0, 0);
+};
+
+const toThanks = (entry) => {
+  location.assign(`/diary/${entry.day}/thanks?trial=${entry.trial}&key=${entry.key}`);
+};
+
+const showOutcome = async (key) => {
+  const entry = await findEntry(key);
+  if (entry?.state === "sent") {
+    await saveEntry({ ...entry, told: true });
+    toThanks(entry);
+    return true;
+  }
+  if (entry?.state === "refused" && entry.errors) {
+    await dropEntry(key); // it still stands in the form
+    unlock();
+    clearErrors();
+    showErrors(Object.keys(entry.errors), entry.errors);
+    return true;
+  }
+  if (entry?.state === "refused") {
+    showPanel("diary-refused", { day: entry.day_name, problem: entry.problem });
+    return true;
+  }
+  return false;
+};
+
+const pause = (milliseconds) => new Promise((resolve) => { setTimeout(resolve, milliseconds); });
+
+// Nothing could be kept here. If there is a network the report can still go the old way.
+const withoutStore = async () => {
+  try {
+    const answer = await fetch(addresses.pack, { cache: "no-store", headers: { Accept: "application/json" } });
+    if (answer.ok && form.getAttribute("action")) {
+      form.elements.csrf_token.value = answer.headers.get("X-CSRFToken");
+      form.submit();
+      return;
+    }
+  } catch {
+    // no network either
+  }
+  unlock();
+  document.querySelector("[data-full]")?.remove();
+  const told = copy("diary-full");
+  told.firstElementChild.dataset.full = "";
+  form.querySelector("button[type=submit]").before(told);
+  form.querySelector("[data-full]").focus();
+};
+
+const submit = async () => {
+  clearErrors();
+  const fields = missing();
+  if (fields.length) {
+    unlock();
+    showErrors(fields);
+    return;
+  }
+  let entry;
+  try {
+    entry = await makeEntry();
+    const before = await findEntry(entry.key);
+    if (!before || before.state === "refused") await saveEntry(entry);
+  } catch {
+    await withoutStore();
+    return;
+  }
+  navigator.storage?.persist?.(); // ask the browser not to tidy this away
+  const sending = sendNow().catch(() => "away");
+  await Promise.race([sending, pause(SHORT_WAIT)]);
+  if (await showOutcome(entry.key)) return;
+  await askBackgroundSync();
+  showPanel("diary-saved", { day: entry.day_name });
+  await paint();
+  if ("BroadcastChannel" in globalThis) {
+    // It may be sent while the patient still looks.
+    new BroadcastChannel("lenitive").addEventListener("message", () => showOutcome(entry.key));
+  }
+  sending.then(() => showOutcome(entry.key));
+};
+
+if (form && "indexedDB" in globalThis) {
+  form.addEventListener("submit", (event) => {
+    if (event.defaultPrevented) return; // a second tap (lenitive.js)
+    event.preventDefault();
+    submit();
+  });
+}

@@ -1,0 +1,155 @@
+// On every page of the patient: installs the worker, sends what waits, and says how it stands.
+// Without script, or in a browser without these abilities, all pages work as they are.
+import { dropEntry, findEntry, forgetTrial, readEntries, readFact, saveEntry } from "./store.js";
+import { send } from "./sender.js";
+
+const place = document.getElementById("offline");
+const FIRST_PAUSE = 5_000;
+const LONGEST_PAUSE = 300_000;
+
+export const addresses = place && {
+  pack: place.dataset.pack,
+  check_kept: place.dataset.checkKept,
+  take_entry: place.dataset.takeEntry,
+};
+
+export const fill = (root, values) => {
+  for (const slot of root.querySelectorAll("[data-slot]")) {
+    const value = values[slot.dataset.slot];
+    if (value !== undefined) slot.textContent = value;
+  }
+  for (const link of root.querySelectorAll("a[data-phone]")) {
+    link.hidden = !values.phone;
+    if (values.phone) link.href = `tel:${values.phone.replace(/[^+0-9]/g, "")}`;
+  }
+  return root;
+};
+
+// A copy of one of the page's templates, its gaps filled in.
+export const copy = (id, values = {}) =>
+  fill(document.getElementById(id).content.cloneNode(true), values);
+
+const line = (name) => place.querySelector(`[data-line="${name}"]`);
+
+const showRefused = (refused) => {
+  const list = line("refused");
+  list.hidden = !refused.length;
+  list.replaceChildren(...refused.map((entry) => {
+    const part = copy("offline-refused", { day: entry.day_name, problem: entry.problem });
+    part.querySelector("button").addEventListener("click", async () => {
+      await dropEntry(entry.key);
+      await paint();
+    });
+    return part;
+  }));
+};
+
+// Reports that arrived while no page of thanks was shown: said once.
+const showArrived = async (entries) => {
+  const news = entries.filter((entry) => entry.state === "sent" && entry.told === false);
+  if (!news.length || document.visibilityState === "hidden") return;
+  const list = line("arrived");
+  list.hidden = false;
+  list.append(...news.map((entry) => copy("offline-arrived", { sentence: entry.receipt.sentence })));
+  for (const entry of news) await saveEntry({ ...entry, told: true });
+};
+
+// One at a time: several tabs and the sender all say that something changed.
+let painting = Promise.resolve(0);
+export const paint = () => {
+  painting = painting.then(paintOnce, paintOnce);
+  return painting;
+};
+
+const paintOnce = async () => {
+  const entries = await readEntries();
+  const pack = await readFact("pack");
+  const clinic = (await readFact("clinic")) ?? { name: "", phone: "" };
+  const access = await readFact("access");
+  const waiting = entries.filter((entry) => entry.state === "waiting");
+  const foreign = pack ? waiting.filter((entry) => entry.owner !== pack.owner) : [];
+  const own = waiting.length - foreign.length;
+  const shut = own > 0 && (access === "revoked" || access === "unknown") ? access : "";
+  line("one").hidden = own !== 1 || shut !== "";
+  line("many").hidden = own < 2 || shut !== "";
+  line("unknown").hidden = shut !== "unknown";
+  line("revoked").hidden = shut !== "revoked";
+  line("foreign").hidden = !foreign.length;
+  fill(place, { count: own, clinic: clinic.name, phone: clinic.phone });
+  showRefused(entries.filter((entry) => entry.state === "refused"));
+  await showArrived(entries);
+  return own;
+};
+
+let pause = FIRST_PAUSE;
+let waker = 0;
+
+// Send now, and again later while something waits: sooner when the browser says that there is a
+// network or that somebody looks at the page.
+export const sendNow = async () => {
+  clearTimeout(waker);
+  const outcome = await send(addresses);
+  const left = await paint();
+  if (left && outcome === "away") {
+    waker = setTimeout(sendNow, pause * (0.5 + Math.random())); // not all phones at once
+    pause = Math.min(2 * pause, LONGEST_PAUSE);
+  } else {
+    pause = FIRST_PAUSE;
+  }
+  return outcome;
+};
+
+export const askBackgroundSync = async () => {
+  const registration = await navigator.serviceWorker?.getRegistration();
+  await registration?.sync?.register("reports").catch(() => {}); // not everybody allows it
+};
+
+const install = async () => {
+  if (!("serviceWorker" in navigator)) return;
+  try {
+    await navigator.serviceWorker.register(place.dataset.worker, {
+      type: "module", scope: "/", updateViaCache: "none",
+    });
+  } catch {
+    // A browser without module workers: reports are still kept and sent by the pages.
+  }
+};
+
+// Leaving this device: reports that nobody has yet are sent first, or stay, and that is said.
+const guardLeaving = () => {
+  const form = document.querySelector("form[data-leave]");
+  form?.addEventListener("submit", async (event) => {
+    if (form.dataset.ready) return;
+    event.preventDefault();
+    const outcome = await send(addresses);
+    const left = await paint();
+    if (left && outcome !== "sent" && !form.dataset.warned) {
+      form.dataset.warned = "yes";
+      document.querySelector("[data-leave-warning]").hidden = false;
+      return;
+    }
+    await forgetTrial();
+    form.dataset.ready = "yes";
+    form.submit();
+  });
+};
+
+// A page of thanks that was opened tells about this report; the line above need not.
+const noteThanks = async () => {
+  const key = new URLSearchParams(location.search).get("key");
+  const entry = key && await findEntry(key);
+  if (entry && entry.told === false) await saveEntry({ ...entry, told: true });
+};
+
+if (place && "indexedDB" in globalThis) {
+  install();
+  guardLeaving();
+  noteThanks().then(paint).then(sendNow);
+  window.addEventListener("online", sendNow);
+  document.addEventListener("visibilitychange", () => {
+    if (document.visibilityState === "visible") sendNow();
+  });
+  if ("BroadcastChannel" in globalThis) {
+    new BroadcastChannel("lenitive").addEventListener("message", paint);
+  }
+}
