@@ -43,6 +43,7 @@ from trials.services import allocation
 from trials.services.allocation import UnblindingReason, dispensing_list, unblind_period
 from trials.services.analysis import finish_fit, prepare_fit, request_fit
 from trials.services.guesses import record_guess
+from trials.services.scrutiny import scrutinize
 from trials.settings import Settings
 from trials.store import base
 from trials.store.account import AccountRow, PatientRow
@@ -195,7 +196,8 @@ def _live(
         fit = request_fit(session, vault, people[Role.ANALYST], trial, purpose=purpose, now=at)
         task = prepare_fit(session, vault, fit)
         found = replace(analyze(task.data, task.specification, seed=task.seed), seconds=0.0)
-        finish_fit(session, vault, fit, task, found, at)
+        beside = scrutinize(found, task.beside, seed=task.seed)
+        finish_fit(session, vault, fit, task, found, at, scrutiny=beside)
     return at
 
 
@@ -273,6 +275,8 @@ def _walk(app: Flask, client: FlaskClient, role: Role) -> Iterator[tuple[str, by
         head = "\n".join(f"{k}: {v}" for k, v in sorted(answer.headers) if k in SHOWN_HEADERS)
         yield address, f"{answer.status_code}\n{head}\n".encode() + answer.data
         waiting += [link.decode().replace("&amp;", "&") for link in LINK.findall(answer.data)]
+        if address.endswith("/what-if"):
+            waiting.append(f"{address}?weight=1.5")
     assert len(seen) < MOST_PAGES, f"the walk of the {role.value} does not end"
 
 
@@ -300,6 +304,7 @@ def _comparable(world: World, content: bytes) -> bytes:
         rb"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", b"(uuid)", content
     )
     content = re.sub(rb'name="csrf_token"[^>]*', b"", content)
+    content = re.sub(rb"(Seconds</dt>\s*<dd[^>]*>)[\d.]+", rb"\1", content)  # of a live look
     return re.sub(rb'content="[^"]{60,}"', b"", content)
 
 
