@@ -13,8 +13,11 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from models import exact
+from models.analysis import weighed_series
 from models.checks import mean_by_day, replicate
 from models.data import TrialData
+from models.ends import settled
+from models.fitting import QUICK_EFFORT, fit_burden
 from models.importance import LARGEST_PARETO_K, smoothed
 from models.posterior import Posterior
 from models.specification import HalfLifeShared, LogNormal, Specification
@@ -51,18 +54,23 @@ def foresee_last_block(
     of the day before is not used, so that a prediction is one of weeks, not of tomorrow.
 
     Args:
-        data: the trial.
-        specification: what is fitted.
+        data: the trial, with the ratings as they were given.
+        specification: what is fitted; the net burden when something is weighed.
         seed: of fit and prediction.
     """
+    specification = settled(data, specification)
+    weighed = weighed_series(data, specification)
     first = data.periods - len(data.arms)
-    earlier = replace(data, in_analysis=data.in_analysis & (data.day_period < first))
-    seen = data.observed & (data.day_period >= first)
-    if not earlier.observed.any() or not seen.any():
+    before = data.in_analysis & (data.day_period < first)
+    seen = weighed.observed & (data.day_period >= first)
+    if not (weighed.observed & before).any() or not seen.any():
         return None
-    posterior = exact.fit(earlier, specification, seed=seed)
-    drawn = replicate(earlier, specification, posterior, draws=REPLICATES, seed=seed)[:, seen]
-    actual = data.outcome[seen]
+    earlier = replace(data, in_analysis=before)
+    posterior = fit_burden(earlier, specification, seed=seed, effort=QUICK_EFFORT)
+    drawn = replicate(
+        replace(weighed, in_analysis=before), specification, posterior, draws=REPLICATES, seed=seed
+    )[:, seen]
+    actual = weighed.outcome[seen]
     low, q25, middle, q75, high = np.quantile(drawn, (0.05, 0.25, 0.5, 0.75, 0.95), axis=0)
     return Foresight(
         days=actual.size,
@@ -100,14 +108,20 @@ class DayByDay:
     surprising: tuple[int, ...]
 
 
-def leave_days_out(data: TrialData, specification: Specification, posterior: Posterior) -> DayByDay:
+def leave_days_out(
+    data: TrialData, specification: Specification, posterior: Posterior
+) -> DayByDay | None:
     """Predict every rated day from all the others, without fitting again.
+
+    Under the end-of-scale model a day given the others is no normal, and None is returned.
 
     Args:
         data: the trial that was fitted.
         specification: what was fitted.
         posterior: its draws, of either engine.
     """
+    if posterior.rounds:
+        return None
     rows = np.flatnonzero(data.observed)
     mean, variance = day_given_others(data, specification, posterior, draws=LEFT_OUT_DRAWS)
     actual = data.outcome[rows]
@@ -196,7 +210,7 @@ def learned(posterior: Posterior, specification: Specification) -> dict[str, flo
     """
     priors, parameters = specification.priors, posterior.parameters
     left = {
-        f"effect[{label}]": float((posterior.arm_mean[:, k] - parameters["level"]).std())
+        f"effect[{label}]": float((posterior.latent_mean[:, k] - parameters["level"]).std())
         / priors.arm.sd
         for k, label in enumerate(posterior.arms)
     }

@@ -484,3 +484,11 @@ def not_told_by_others(days: int, numbers: Sequence[int]) -> Phrase:
         "For %(days)s day(s) this figure cannot be trusted without fitting again: day %(list)s.",
         {"days": str(days), "list": ", ".join(str(n) for n in numbers)},
     )
+
+
+def days_not_foretold() -> Phrase:
+    """Why single days are not foretold from the others."""
+    return Phrase(
+        "Single days are not foretold from the others: the model for ratings near an end of the "
+        "scale gives no simple figure for that."
+    )

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from models.checks import mean_by_day
 from models.criticism import day_given_others, foresee_last_block, learned, leave_days_out
 from models.exact import fit
+from models.fitting import QUICK_EFFORT, fit_outcome
 from models.simulate import SimulatedPatient, simulate_trial
-from models.specification import Arm, Specification
+from models.specification import Arm, Ends, Specification
 
 
 def test_patients_of_the_model_are_foreseen_as_well_as_promised(specification):
@@ -107,3 +110,15 @@ def test_a_day_out_of_all_order_is_named(trial, specification):
     assert 30 in found.surprising
     assert found.log_density < usual.log_density - 3
     assert usual.worst < usual.allowed
+
+
+def test_near_an_end_of_the_scale_blocks_are_foretold_and_single_days_are_not(specification):
+    arm = np.repeat([0, 1, 2, 2, 1, 0, 1, 0, 2], 7)
+    patient = SimulatedPatient(level=1.0, effects=(0.0, -0.5, 0.5), sd=1.0)
+    made = simulate_trial(patient, specification, arm, generator=np.random.default_rng(3))
+    data = made.with_outcome(np.clip(np.round(made.outcome), 0, 10))
+    near = replace(specification, ends=Ends.ALWAYS)
+    posterior = fit_outcome(data, near, seed=1, effort=QUICK_EFFORT)
+
+    assert leave_days_out(data, near, posterior) is None
+    assert foresee_last_block(data, near, seed=1).inside_90 > 0.7

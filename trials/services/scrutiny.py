@@ -120,7 +120,7 @@ def scrutinize(analysis: Analysis, beside: Beside, *, seed: int) -> Summary:
         )
         for name, series in beside.secondary.items()
     ]
-    foreseen = _foresight(foresee_last_block(weighed, specification, seed=seed))
+    foreseen = _foresight(foresee_last_block(analysis.data, specification, seed=seed))
     masked: Json = {
         "sensitivity": _sensitivity(
             sensitivity_in_blind(analysis, bare, seed=seed, draws=DRAWS, intake=beside.intake)
@@ -216,12 +216,14 @@ def _foresight(found: Foresight | None) -> Json | None:
     return {**asdict(found), "sentence": phrase_values(sentence)}
 
 
-def _days(found: DayByDay, *, in_blind: bool) -> Json:
+def _days(found: DayByDay | None, *, in_blind: bool) -> Json:
     """Return how well days are told by the others.
 
     Which days a model leans on, or does not expect, depends on the arm it takes them for; a
     blinded reader gets how many.
     """
+    if found is None:
+        return {"sentences": [phrase_values(words.days_not_foretold())]}
     count = len(found.influential)
     numbers = () if in_blind else found.influential
     named: Json = {} if in_blind else {"surprising": list(found.surprising)}
