@@ -209,7 +209,10 @@ def _read_keys(sent: object) -> list[str]:
 def _json() -> object:
     if (request.content_length or 0) > LARGEST_BODY:
         raise MalformedError
-    return request.get_json(silent=True)
+    try:
+        return request.get_json(silent=True)
+    except RecursionError as problem:  # brackets within brackets, thousands of them
+        raise MalformedError from problem
 
 
 def _mapping(value: object) -> Mapping[object, object]:
