@@ -17,7 +17,7 @@ from models.burden import burden_draws, is_weighed, net_burden
 from models.checks import Check, predictive_checks
 from models.data import TrialData
 from models.decision import Verdict, decide, insufficiencies, refuse, untrustworthy
-from models.fitting import fit_burden, fit_outcome
+from models.fitting import QUICK_EFFORT, QUICK_GRID, fit_burden, fit_outcome
 from models.posterior import Posterior
 from models.specification import MODEL_VERSION, Specification
 
@@ -178,7 +178,11 @@ def at_other_weights(
     other = replace(specification, weights=dict(weights))
     weighed = weighed_series(data, other)
     reasons = insufficiencies(weighed, other)
-    burden = None if reasons else fit_burden(data, other, seed=seed, draws=draws)
+    burden = None
+    if not reasons:
+        burden = fit_burden(
+            data, other, seed=seed, draws=draws, effort=QUICK_EFFORT, grid=QUICK_GRID
+        )
     return Analysis(
         data=data,
         specification=other,
