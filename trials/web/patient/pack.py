@@ -177,7 +177,8 @@ def pack() -> ResponseReturnValue:
         patient = current_patient()
         trial = _trial_under_way(session)
         content = _pack(session, patient, trial, at)
-    response = current_app.json.response(content)
+    # Not escaped: a box number must read as it does on a page, or tests could not find it.
+    response = Response(json.dumps(content, ensure_ascii=False), mimetype="application/json")
     response.headers["X-CSRFToken"] = generate_csrf()
     return response
 

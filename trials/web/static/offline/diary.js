@@ -99,7 +99,7 @@ const showPanel = (id, values) => {
   const main = form.closest("main");
   const state = document.getElementById("offline");
   document.querySelector("[data-missing]")?.remove();
-  main.replaceChildren(state, copy(id, values));
+  main.replaceChildren(copy(id, values), state);
   const title = main.querySelector("h1");
   title.tabIndex = -1;
   title.focus();

@@ -18,7 +18,8 @@ export const fill = (root, values) => {
     const value = values[slot.dataset.slot];
     if (value !== undefined) slot.textContent = value;
   }
-  for (const link of root.querySelectorAll("a[data-phone]")) {
+  const links = "phone" in values ? root.querySelectorAll("a[data-phone]") : [];
+  for (const link of links) {
     link.hidden = !values.phone;
     if (values.phone) link.href = `tel:${values.phone.replace(/[^+0-9]/g, "")}`;
   }
