@@ -68,14 +68,14 @@ class Effort:
         chains: side by side, of each trial.
         warm_up: iterations before any draw is kept.
         kept: iterations kept from each chain in one round.
-        rounds: after the first, one more round twice as long as all before, as long as the
-            chains do not agree.
+        rounds: at most so many; each after the first is as long as all before together, and
+            is run when the chains do not agree yet.
     """
 
-    chains: int = 12
+    chains: int = 8
     warm_up: int = 250
-    kept: int = 1000
-    rounds: int = 3
+    kept: int = 1250
+    rounds: int = 4
 
 
 DEFAULT_EFFORT = Effort()
@@ -175,7 +175,7 @@ def fit(
         data: the trial, with the ratings as they were given (not the net burden).
         specification: what is fitted, with its priors.
         seed: of the chains.
-        draws: how many to return, taken evenly from all chains.
+        draws: how many to return, taken evenly from all chains (a multiple of their number).
         weighed: fit the net burden, whose interval each rating and the day's bothers give.
         effort: how long the chains run.
 
@@ -221,7 +221,7 @@ def fit_many(
     for _ in range(1, effort.rounds):
         if all(w.r_hat <= TARGET_R_HAT and _ess(w) >= TARGET_ESS for w in worst):
             break
-        kept.append(sampler.run(2 * sum(len(some["sd"]) for some in kept)))
+        kept.append(sampler.run(sum(len(some["sd"]) for some in kept)))
         worst = _convergences(kept, specification, problem)
     seconds = (time.perf_counter() - began) / len(trials)
     return [
@@ -807,10 +807,11 @@ def _convergences(
 
 
 def _thinned(quantities: dict[str, Floats], draws: int) -> dict[str, Floats]:
-    """Return (draws,) of each, taken evenly from all chains, chain after chain."""
-    size = next(iter(quantities.values())).size
-    chosen = np.linspace(0, size - 1, min(draws, size)).round().astype(np.intp)
-    return {name: values.reshape(-1)[chosen] for name, values in quantities.items()}
+    """Return at most ``draws`` of each, as many from every chain, chain after chain."""
+    chains, length = next(iter(quantities.values())).shape
+    each = min(max(draws // chains, 1), length)
+    chosen = np.linspace(0, length - 1, each).round().astype(np.intp)
+    return {name: values[:, chosen].reshape(-1) for name, values in quantities.items()}
 
 
 def _posterior(

@@ -14,12 +14,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from models import exact
+from models import ends, exact
+from models.ends import Effort, expected_rating
 from models.evidence.table import Table
 from models.operating import DesignShape, draw_order
 from models.posterior import Posterior
 from models.simulate import SimulatedPatient, draw_patient, simulate_trial
-from models.specification import Arm, HalfLifeShared, Priors, Specification
+from models.specification import Arm, Ends, HalfLifeShared, Priors, Specification
 
 type Floats = NDArray[np.float64]
 
@@ -40,8 +41,11 @@ SPECIFICATIONS: Mapping[str, Specification] = {
     "the same, one shared half-life": Specification(
         arms=_ARMS, carryover=True, priors=Priors(half_life=HalfLifeShared(0.0, 0.7))
     ),
+    "ends of the scale": Specification(arms=_ARMS, ends=Ends.ALWAYS),
 }
 DESIGN = DesignShape(blocks=3, period_days=9)
+EFFORT = Effort(chains=4, warm_up=200, kept=750, rounds=1)
+"""Of the end-of-scale model's chains; a rank needs fewer draws than a verdict."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,17 +80,23 @@ type Run = Callable[
 
 
 def calibrate(
-    *, simulations: int = 500, seed: int = 1, missing: Iterable[float] = (0.0, 0.15), run: Run = map
+    *,
+    models: Sequence[str] = tuple(SPECIFICATIONS),
+    simulations: int = 500,
+    seed: int = 1,
+    missing: Iterable[float] = (0.0, 0.15),
+    run: Run = map,
 ) -> list[Ranks]:
     """Simulate and fit every model with every share of missing days.
 
     Args:
+        models: keys of ``SPECIFICATIONS``.
         simulations: of each.
         seed: of everything.
         missing: shares of days not rated.
         run: like ``map``; a process pool's runs the pieces side by side.
     """
-    cases = [(model, share) for model in SPECIFICATIONS for share in missing]
+    cases = [(model, share) for model in models for share in missing]
     tasks = [
         Task(model, share, seed, start, min(PIECE, simulations - start))
         for model, share in cases
@@ -107,7 +117,11 @@ def ranks_of(task: Task) -> list[dict[str, float]]:
     patients, trials = [], []
     for n in range(task.start, task.start + task.count):
         generator = np.random.default_rng((task.seed, n))
-        patient = replace(draw_patient(specification, generator), missing=task.missing)
+        patient = replace(
+            draw_patient(specification, generator),
+            missing=task.missing,
+            rounded=specification.ends is Ends.ALWAYS,
+        )
         order = draw_order(len(specification.arms), DESIGN, generator)
         patients.append(patient)
         trials.append(
@@ -119,7 +133,11 @@ def ranks_of(task: Task) -> list[dict[str, float]]:
                 generator=generator,
             )
         )
-    fitted = exact.fit_many(trials, specification, seed=task.seed + task.start, draws=DRAWS)
+    seed = task.seed + task.start
+    if specification.ends is Ends.ALWAYS:
+        fitted = ends.fit_many(trials, specification, seed=seed, draws=DRAWS, effort=EFFORT)
+    else:
+        fitted = exact.fit_many(trials, specification, seed=seed, draws=DRAWS)
     ranks = []
     for patient, posterior in zip(patients, fitted, strict=True):
         truth, draws = _truth(patient, specification), _draws(posterior)
@@ -226,11 +244,16 @@ def _panel(
 
 
 def _truth(patient: SimulatedPatient, specification: Specification) -> dict[str, float]:
-    mean = [patient.level + effect for effect in patient.effects]
+    mean = patient.level + np.array(patient.effects)
+    latent = float(mean[0])
+    if specification.ends is Ends.ALWAYS:
+        spread = np.full(mean.size, np.hypot(patient.sd, patient.period_sd))
+        mean = expected_rating(mean, spread, specification.scale)
     truth = {
-        "mean on A": mean[0],
-        "B minus A": mean[1] - mean[0],
-        "C minus B": mean[2] - mean[1],
+        "latent mean on A": latent,
+        "mean on A": float(mean[0]),
+        "B minus A": float(mean[1] - mean[0]),
+        "C minus B": float(mean[2] - mean[1]),
         "trend": patient.trend_per_week,
         "sd": patient.sd,
         "autocorrelation": patient.autocorrelation,
@@ -252,6 +275,8 @@ def _draws(posterior: Posterior) -> dict[str, Floats]:
         "autocorrelation": parameters["autocorrelation"],
         "period sd": parameters["period_sd"],
     }
+    if posterior.rounds:
+        draws["latent mean on A"] = posterior.latent_mean[:, 0]
     half_life = parameters.get("half_life", parameters.get("half_life[C]"))
     if half_life is not None:
         draws["half-life"] = half_life

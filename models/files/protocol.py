@@ -22,6 +22,7 @@ from models.specification import (
     Better,
     BoundedNormal,
     DecisionRule,
+    Ends,
     HalfLifePerArm,
     HalfLifeShared,
     HalfNormal,
@@ -264,7 +265,12 @@ def _protocol(reader: _Reader, document: dict[str, Any]) -> Protocol | None:
     model = reader.table(
         top.get("model", {}),
         ("model",),
-        ("trend", "period_effect", "carryover", "washout_days"),
+        ("trend", "period_effect", "carryover", "washout_days", "ends_of_scale"),
+    )
+    ends = reader.choice(
+        model.get("ends_of_scale", Ends.NEVER.value),
+        ("model", "ends_of_scale"),
+        tuple(choice.value for choice in Ends),
     )
     flags = {
         name: reader.flag(model[name], ("model", name))
@@ -305,6 +311,7 @@ def _protocol(reader: _Reader, document: dict[str, Any]) -> Protocol | None:
             priors=priors,
             weights=weights,
             decision=decision,
+            ends=Ends(ends or Ends.NEVER),
         ),
     )
     if specification is None:
@@ -320,12 +327,16 @@ def _protocol(reader: _Reader, document: dict[str, Any]) -> Protocol | None:
 
 
 def _outcome(reader: _Reader, value: object) -> tuple[str, Scale]:
-    table = reader.table(value, ("outcome",), ("column", "scale", "better"))
+    table = reader.table(value, ("outcome",), ("column", "scale", "step", "better"))
     column = reader.text(table.get("column", "pain"), ("outcome", "column")) or "pain"
     ends = reader.numbers(table.get("scale", [0, 10]), ("outcome", "scale"), 2) or (0.0, 10.0)
     better = reader.choice(table.get("better", "lower"), ("outcome", "better"), ("lower", "higher"))
+    step = reader.number(table.get("step", 1.0), ("outcome", "step"))
     scale = reader.made(
-        ("outcome", "scale"), lambda: Scale(ends[0], ends[1], Better(better or "lower"))
+        ("outcome", "scale"),
+        lambda: Scale(
+            ends[0], ends[1], Better(better or "lower"), step=1.0 if step is None else step
+        ),
     )
     return column, scale or Scale()
 

@@ -10,8 +10,9 @@ import click
 
 from models import exact
 from models.data import TrialData
-from models.evidence.calibration import calibrate, calibration_table, plot
+from models.evidence.calibration import SPECIFICATIONS, calibrate, calibration_table, plot
 from models.evidence.designs import carryover_table, peeking_table, reliability_table
+from models.evidence.ends import ends_table
 from models.evidence.gabapentin import FILE as GABAPENTIN
 from models.evidence.gabapentin import gabapentin_table
 from models.evidence.parity import Fit, parity, references
@@ -86,10 +87,21 @@ def real_files_command(data: Path | None, out: Path) -> None:
 @click.option(
     "--plot", "plot_file", type=click.Path(dir_okay=False, path_type=Path), help="SVG to write."
 )
-def calibration_command(simulations: int, seed: int, jobs: int, plot_file: Path | None) -> None:
+@click.option(
+    "--model",
+    "models",
+    type=click.Choice(list(SPECIFICATIONS)),
+    multiple=True,
+    help="Only this model; may be given more than once.",
+)
+def calibration_command(
+    simulations: int, seed: int, jobs: int, plot_file: Path | None, models: tuple[str, ...]
+) -> None:
     """Check that truths drawn from the prior lie anywhere in their posterior."""
     with pieces(jobs) as run:
-        ranks = calibrate(simulations=simulations, seed=seed, run=run)
+        ranks = calibrate(
+            models=models or tuple(SPECIFICATIONS), simulations=simulations, seed=seed, run=run
+        )
     if plot_file is not None:
         plot_file.write_text(plot(ranks), encoding="utf-8")
     _show(calibration_table(ranks))
@@ -135,6 +147,16 @@ def reliability_command(trials: int, seed: int, jobs: int) -> None:
     """Show how often the leader is truly best, by its stated probability."""
     with pieces(jobs) as run:
         _show(reliability_table(trials=trials, seed=seed, run=run))
+
+
+@validate.command("ends")
+@click.option("--trials", type=click.IntRange(min=20), default=40, show_default=True)
+@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True)
+@click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True)
+def ends_command(trials: int, seed: int, jobs: int) -> None:
+    """Show both models where ratings lie near an end of the scale."""
+    with pieces(jobs) as run:
+        _show(ends_table(trials=trials, seed=seed, run=run))
 
 
 @validate.command("gabapentin")

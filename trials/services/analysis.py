@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from models.analysis import Analysis, analyze
 from models.data import NO_ARM, TrialData, trial_data
 from models.errors import ModelInputError
-from models.specification import Arm, DecisionRule, Specification
+from models.specification import Arm, DecisionRule, Ends, Specification
 from trials.domain.blinding import Blinding, Role, may_see_interim_result
 from trials.domain.calendar import Phase
 from trials.domain.canonical import canonical_hash
@@ -197,6 +197,7 @@ def specify(protocol: Protocol, arm_key: Mapping[str, str]) -> Specification:
         period_effect=True,
         carryover=True,
         weights={"bother": protocol.bother_weight} if weighted else {},
+        ends=Ends.BY_RULE,
         decision=DecisionRule(
             best=protocol.needed_to_be_best,
             expected_loss=rule.largest_expected_loss,

@@ -241,12 +241,22 @@ def _toml_tables(specification: Mapping[str, object]) -> list[str]:
     assert isinstance(decision, Mapping)  # noqa: S101
     lines = _table(
         "outcome",
-        {"column": "pain", "scale": [scale["low"], scale["high"]], "better": scale["better"]},
+        {
+            "column": "pain",
+            "scale": [scale["low"], scale["high"]],
+            "step": scale.get("step"),
+            "better": scale["better"],
+        },
     )
     for arm in arms:
         lines += _table("arms", arm, of_many=True)
+    ends = specification.get("ends")
     lines += _table(
-        "model", {name: specification[name] for name in ("trend", "period_effect", "carryover")}
+        "model",
+        {
+            **{name: specification[name] for name in ("trend", "period_effect", "carryover")},
+            "ends_of_scale": ends["choice"] if isinstance(ends, Mapping) else None,
+        },
     )
     lines += _table("priors", {})
     lines += [f"{name} = {_prior(prior)}" for name, prior in priors.items()]

@@ -27,6 +27,7 @@ PARAMETERS: dict[str, LazyString] = {
     "autocorrelation": lazy_gettext("Autocorrelation of neighbouring days"),
     "trend_per_week": lazy_gettext("Trend, points a week"),
     "period_sd": lazy_gettext("Standard deviation of periods, points"),
+    "latent_mean": lazy_gettext("Mean on the arm if the scale had no ends, points"),
     "half_life": lazy_gettext("Half-life of the effect, days"),
 }
 
@@ -63,6 +64,7 @@ DIAGNOSTICS: dict[str, Diagnostic] = {
 
 ENGINES: dict[str, LazyString] = {
     "exact": lazy_gettext("Exact integration"),
+    "gibbs": lazy_gettext("Gibbs sampler for the ends of the scale"),
     "pymc": lazy_gettext("PyMC"),
     "outcome": lazy_gettext("Pain alone, same engine"),
 }
