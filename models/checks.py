@@ -53,7 +53,12 @@ class Check:
 
 
 def predictive_checks(
-    data: TrialData, specification: Specification, posterior: Posterior, *, seed: int
+    data: TrialData,
+    specification: Specification,
+    posterior: Posterior,
+    *,
+    seed: int,
+    replicates: int = REPLICATES,
 ) -> tuple[Check, ...]:
     """Compare the diary with replicates from its own posterior.
 
@@ -62,9 +67,10 @@ def predictive_checks(
         specification: what was fitted.
         posterior: from either engine.
         seed: of the replicates.
+        replicates: how many; with 200 or 400 a check fails by itself as often.
     """
     rows = np.flatnonzero(data.observed)
-    replicated = replicate(data, specification, posterior, draws=REPLICATES, seed=seed)[:, rows]
+    replicated = replicate(data, specification, posterior, draws=replicates, seed=seed)[:, rows]
     real = data.outcome[rows][np.newaxis]
     arm, period = data.day_arm[rows], data.day_period[rows]
     scale, step = specification.scale, 0.5 * specification.scale.unit

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from models import exact
 from models.burden import burden_draws, is_weighed, net_burden
+from models.checks import predictive_checks
 from models.data import NO_ARM, TrialData, analysis_window
 from models.decision import Kind, Verdict, could_be_best, decide, insufficiencies, refuse
 from models.posterior import Posterior
@@ -31,6 +32,11 @@ type Integers = NDArray[np.int64]
 FALSE_BEST = 0.05
 """Largest share of false "best" without any difference, over all planned looks."""
 SMALLEST_DIFFERENCE = 1e-9
+CHECKED = 100
+"""Trials of each scenario whose diary is compared with replicates of its fit: checking all of
+them would double the time."""
+REPLICATES = 200
+"""Replicates of each: a check then fails with the same chance by itself as with 400."""
 PIECE = 50
 """Trials that are simulated and fitted together, and handed to one process."""
 
@@ -115,6 +121,9 @@ class ScenarioResult:
         interval_width_error, days_error: Monte Carlo standard errors of the two means.
         days: mean length under the interim rule.
         covered: share of 90 % intervals of contrasts that hold the truth.
+        unlike: share of the first ``CHECKED`` trials with a fit whose diary the predictive checks
+            would refuse at the end, whatever the verdict; None where none was checked. The
+            other shares leave these checks out.
     """
 
     scenario: Scenario
@@ -130,6 +139,7 @@ class ScenarioResult:
     days: float
     days_error: float
     covered: Share
+    unlike: Share | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -318,8 +328,8 @@ def operating_characteristics(
         draws: from each posterior.
         run: like ``map``; a process pool's ``map`` runs the pieces side by side.
 
-    The predictive checks are left out: they take longer than the fits, and refuse about one
-    trial in a hundred of those that obey the model.
+    The predictive checks are left out of the verdicts: they take as long as the fits. How
+    often they would refuse is told beside, from the first ``CHECKED`` trials of each scenario.
     """
     chosen = list(scenarios or default_scenarios(specification))
     neutral = Scenario(name="no difference")
@@ -449,6 +459,7 @@ class Trace:
         days: lived until the verdict.
         widths: of the 90 % intervals of contrasts at the end; covered: how many hold the
             truth.
+        unlike: whether the predictive checks would refuse at the end; None if not checked.
     """
 
     kind: Kind
@@ -457,6 +468,7 @@ class Trace:
     days: int
     widths: tuple[float, ...]
     covered: int
+    unlike: bool | None = None
 
 
 @dataclass(slots=True)
@@ -469,6 +481,7 @@ class _Living:
     verdict: Verdict | None = None
     days: int = 0
     last: Posterior | None = None
+    unlike: bool | None = None
 
 
 def simulate_piece(task: Task) -> list[Trace]:
@@ -483,17 +496,21 @@ def simulate_piece(task: Task) -> list[Trace]:
         days = design.days_of_look(look, arms)
         cut = [_first_days(trial.data, days) for trial in trials]
         enough = [not insufficiencies(data, specification) for data in cut]
+        checked = look == design.looks and task.start < CHECKED
         fitted = iter(
             exact.fit_many(
                 [data for data, good in zip(cut, enough, strict=True) if good],
                 specification,
                 seed=task.seed,
                 draws=task.draws,
-                only_arms=True,
+                only_arms=not checked,
             )
         )
         for trial, data, good in zip(trials, cut, enough, strict=True):
-            _look(trial, data, next(fitted) if good else None, specification, design, look)
+            posterior = next(fitted) if good else None
+            _look(trial, data, posterior, specification, design, look)
+            if checked and posterior is not None:
+                trial.unlike = _is_unlike(data, posterior, specification, task.seed)
     return [_trace(trial, specification) for trial in trials]
 
 
@@ -581,6 +598,14 @@ def _look(
         trial.verdict, trial.days = verdict, data.days
 
 
+def _is_unlike(
+    data: TrialData, posterior: Posterior, specification: Specification, seed: int
+) -> bool:
+    """Return whether the predictive checks would refuse a verdict on this diary."""
+    checks = predictive_checks(data, specification, posterior, seed=seed, replicates=REPLICATES)
+    return any(check.gate and not check.passed for check in checks)
+
+
 def _trace(trial: _Living, specification: Specification) -> Trace:
     """Return what became of a trial."""
     if trial.verdict is None:
@@ -598,6 +623,7 @@ def _trace(trial: _Living, specification: Specification) -> Trace:
         days=trial.days,
         widths=tuple(widths),
         covered=covered,
+        unlike=trial.unlike,
     )
 
 
@@ -638,6 +664,7 @@ def _result(
         return Share(value=value, error=float(np.sqrt(value * (1 - value) / max(len(true), 1))))
 
     pairs = len(specification.arms) * (len(specification.arms) - 1) // 2
+    checked = [t.unlike for t in traces if t.unlike is not None]
     held = [n < t.covered for t in traces if t.widths for n in range(pairs)]
     width, width_error = _mean([float(np.mean(t.widths)) for t in traces if t.widths])
     days, days_error = _mean([float(t.days) for t in traces])
@@ -655,6 +682,7 @@ def _result(
         days=days,
         days_error=days_error,
         covered=share(held),
+        unlike=share(checked) if checked else None,
     )
 
 

@@ -234,3 +234,21 @@ def test_the_false_best_share_holds_on_trials_the_threshold_was_not_made_from(sp
     same = told.results[0]
 
     assert same.wrong.value <= 0.05 + 3 * max(same.wrong.error, 0.024)
+
+
+def test_what_the_predictive_checks_would_refuse_is_told_beside(specification):
+    """None of the model's own patients; most whose periods differ far beyond the prior."""
+    told = operating_characteristics(
+        specification,
+        DesignShape(blocks=3, period_days=7),
+        [Scenario(name="no difference"), Scenario(name="wild periods", period_sd=6.0)],
+        trials=40,
+        draws=500,
+    )
+    own, wild = told.results
+
+    assert own.unlike is not None
+    assert own.unlike.value < 0.1
+    assert wild.unlike is not None
+    assert wild.unlike.value > 0.5
+    assert wild.refused.value < 0.2  # it is told beside, and changes no verdict

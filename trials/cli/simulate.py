@@ -16,6 +16,7 @@ from models.evidence.table import Table, markdown
 from models.files.problems import FileProblems
 from models.files.protocol import Protocol, ScenarioFile, read_protocol
 from models.operating import (
+    CHECKED,
     Characteristics,
     DesignShape,
     Scenario,
@@ -106,6 +107,12 @@ def _scenario_content(result: ScenarioResult) -> dict[str, Any]:
     return {"name": scenario.pop("name"), "truth": scenario, **content}
 
 
+UNLIKE = (
+    f"Unlike: share of the first {CHECKED} trials that the predictive checks would refuse; the "
+    "other columns leave these checks out."
+)
+
+
 def _table(characteristics: Characteristics) -> Table:
     """Return the chances as a table, each with its Monte Carlo error."""
     rows = tuple(
@@ -123,6 +130,7 @@ def _table(characteristics: Characteristics) -> Table:
                     result.covered,
                 )
             ),
+            "" if result.unlike is None else _percent(result.unlike),
             f"{result.interval_width:.2f} ({result.interval_width_error:.2f})",
             f"{result.days:.0f} ({result.days_error:.1f})",
         )
@@ -132,10 +140,10 @@ def _table(characteristics: Characteristics) -> Table:
         title=f"Chances in % (Monte Carlo error), judged with best = {characteristics.best_used}",
         headings=(
             "scenario", "right", "wrong", "equal", "none better", "cannot tell", "refused",
-            "90 % covers", "width", "days",
+            "90 % covers", "unlike", "width", "days",
         ),
         rows=rows,
-        notes=(_calibration(characteristics),),
+        notes=(_calibration(characteristics), UNLIKE),
     )  # fmt: skip
 
 
