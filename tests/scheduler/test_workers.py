@@ -13,7 +13,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 
 from scheduler import workers
-from scheduler.workers import FitWorkers, process_pool, run_fit, run_waiting_fits, take_fit
+from scheduler.workers import FitWork, FitWorkers, process_pool, run_fit, run_waiting_fits
 from tests.builders import VAULT, evening, fill_day, make_actor, make_running, make_site, trial_days
 from trials.domain.blinding import Role
 from trials.services.actor import SYSTEM
@@ -153,7 +153,7 @@ def test_a_result_that_comes_after_the_claim_was_lost_is_not_kept(
     stuck = Stuck()
     sleepy = make_workers(sessions, settings, lambda: stuck, name="sleepy")
     sleepy.tick()
-    taken = next(iter(sleepy._running.values()))
+    (taken,) = sleepy.taken
     with sessions.begin() as session:
         claim_next(session, FitRow, "other", AFTER + workers.LEASE, workers.LEASE)
     stuck.futures[0].set_result(run_fit(taken.task, settings.data_dir, VAULT, confirm=False))
@@ -187,7 +187,8 @@ def test_an_analysis_that_kills_every_worker_is_given_up(
             claim_next(session, FitRow, "killed", at, workers.LEASE)
         at += workers.LEASE
 
-    assert take_fit(sessions, VAULT, "test", at, workers.LEASE) is None
+    work = FitWork(settings, VAULT)
+    assert work.take(sessions, "test", at, workers.LEASE) is None
     assert row_of(sessions, fit_id).failed_at == at
 
 

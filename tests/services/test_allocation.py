@@ -37,6 +37,7 @@ from trials.services.trials import (
 )
 from trials.store.allocation import AllocationRow
 from trials.store.audit import AuditRow
+from trials.store.trial import frozen_protocol
 
 
 @pytest.fixture
@@ -157,10 +158,13 @@ def test_sealed_bytes_do_not_open_elsewhere(session: Session, clinician, now):
     )
     stolen = session.scalars(select(AllocationRow).where(AllocationRow.trial_id == other.id)).one()
     own = session.scalars(select(AllocationRow).where(AllocationRow.trial_id == mine.id)).one()
+    frozen = frozen_protocol(session, mine.id)
+    assert frozen is not None
+    assert frozen.hash is not None
     with pytest.raises(AllocationError):
-        VAULT.open("allocation sequence", stolen.sealed_sequence, context=protocol_hash(PROTOCOL))
+        VAULT.open("allocation sequence", stolen.sealed_sequence, context=frozen.hash)
     with pytest.raises(AllocationError):
-        VAULT.open("allocation code", own.sealed_sequence, context=protocol_hash(PROTOCOL))
+        VAULT.open("allocation code", own.sealed_sequence, context=frozen.hash)
 
 
 def test_an_allocation_cannot_be_changed_in_the_database(sessions: sessionmaker[Session], now):
@@ -227,5 +231,7 @@ def test_what_is_opened_at_the_release_can_be_checked_by_anybody(session: Sessio
         arm_key=opened["arm_key"],
         kits=(),
     )
-    assert verify_commitment(promised, protocol_hash(PROTOCOL), allocation)
+    frozen = frozen_protocol(session, trial.id)
+    assert frozen is not None
+    assert verify_commitment(promised, protocol_hash(frozen.value), allocation)
     assert not verify_draw(PROTOCOL.design, PROTOCOL.treatments, allocation), "kits are part of it"

@@ -18,6 +18,7 @@ from tests.builders import (
     make_patient,
     make_running,
     make_site,
+    study_at_once,
     trial_days,
 )
 from trials.domain.audit import first_broken
@@ -70,6 +71,7 @@ def running(
     if email is not None:
         patient.email = email
     trial = create_trial(session, clinician, patient, title="Pain", protocol=protocol, now=now)
+    study_at_once(session, protocol, now)
     today = local_day(now, zone_of(timezone))
     freeze_protocol(session, VAULT, clinician, trial, revision=trial.revision, now=now)
     record_consent(session, clinician, trial, given_on=today, now=now)

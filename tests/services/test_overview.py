@@ -6,7 +6,6 @@ import pytest
 from sqlalchemy.orm import Session
 
 from tests.builders import (
-    PROTOCOL,
     VAULT,
     evening,
     fill_day,
@@ -31,6 +30,7 @@ from trials.services.overview import overview_of, trials_of
 from trials.services.running import pause_trial
 from trials.services.trail import trail_of
 from trials.store.account import SiteRow
+from trials.store.trial import frozen_protocol
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
@@ -151,5 +151,8 @@ def test_an_opened_draw_that_was_changed_does_not_fit(session, clinician, pharma
         "commitment": "0" * 64,
     }
 
-    assert opened_as_promised(opened, PROTOCOL)
-    assert not opened_as_promised({**opened, field: changed[field]}, PROTOCOL)
+    frozen = frozen_protocol(session, trial.id)
+
+    assert frozen is not None
+    assert opened_as_promised(opened, frozen.value)
+    assert not opened_as_promised({**opened, field: changed[field]}, frozen.value)

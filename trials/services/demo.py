@@ -21,7 +21,7 @@ from models.posterior import Floats
 from trials.domain.blinding import Blinding, Role
 from trials.domain.calendar import instant, local_day, zone_of
 from trials.domain.catalogue import propose_days, union_of_side_effects
-from trials.domain.design import Design, arm_labels
+from trials.domain.design import Design, LookSchedule, arm_labels
 from trials.domain.diary import Answers, Intake, Questionnaire, Source
 from trials.domain.life_cycle import State
 from trials.domain.protocol import Candidate, Protocol
@@ -76,6 +76,7 @@ class Story:
         noise: standard deviation of a day's pain.
         answered: share of evenings on which the diary is filled in.
         released: whether the result is released once it is analysed.
+        looks: whether the trial may end early.
     """
 
     code: str
@@ -94,6 +95,7 @@ class Story:
     noise: float = 1.0
     answered: float = 0.92
     released: bool = False
+    looks: LookSchedule = LookSchedule.AT_END
 
 
 OVER = 10_000
@@ -125,6 +127,7 @@ STORIES = (
         day_today=20,
         relief=(2.0, 1.0),
         bother=(2.0, 0.5),
+        looks=LookSchedule.EACH_BLOCK,
     ),
     Story(
         code="D-03",
@@ -354,6 +357,7 @@ def demo_protocol(story: Story) -> Protocol:
         ),
         comparator="placebo" if "placebo" in story.candidates else "",
         blinding=story.blinding,
+        looks=story.looks,
         questionnaire=Questionnaire(
             union_of_side_effects(treatments, dict(side_effect_terms())),
             rescue="paracetamol 500 mg",

@@ -21,7 +21,7 @@ from trials.domain.errors import (
 from trials.domain.life_cycle import State, Step
 from trials.domain.words import marked as _
 from trials.keys import Vault
-from trials.services import allocation
+from trials.services import allocation, looks
 from trials.services.actor import Actor, require_role
 from trials.services.steps import check_revision, take_step
 from trials.store.diary import DiaryDayRow
@@ -88,6 +88,7 @@ def start_trial(
         )
     session.add_all(_day_row(trial, day) for day in days)
     session.flush()
+    looks.plan(session, trial, protocol, days)
 
 
 def pause_trial(

@@ -26,6 +26,7 @@ DIARY = "record_entry"
 DEEDS: Mapping[str, str] = {
     "create_trial": _("Draft begun"),
     "edit_draft": _("Draft changed"),
+    "ask_calibration": _("Study of the design asked for again"),
     Step.FREEZE: _("Protocol frozen"),
     "draw_allocation": _("Sequence drawn and commitment published"),
     Step.AMEND: _("Protocol opened for a new version"),

@@ -23,7 +23,7 @@ from trials.domain.life_cycle import State, Step
 from trials.domain.protocol import Candidate, Protocol, amended, protocol_hash
 from trials.domain.words import marked as _
 from trials.keys import Vault
-from trials.services import allocation
+from trials.services import allocation, calibration
 from trials.services.actor import Actor, record, require_account, require_role
 from trials.services.catalogue import catalogue
 from trials.services.steps import check_revision, record_step, subject_of, take_step
@@ -68,6 +68,7 @@ def create_trial(
     session.flush()
     session.add(ProtocolRow(trial_id=trial.id, version=protocol.version, body=_body(protocol)))
     session.flush()
+    calibration.ask(session, protocol, now)
     record_step(session, actor, trial, "create_trial", now, before=None)
     return trial
 
@@ -105,6 +106,7 @@ def edit_draft(
     if trial.current_state is not State.DRAFT:
         raise StateError(_("The protocol is frozen. Amend it to make a new version."))
     check_candidates(protocol)
+    calibration.ask(session, protocol, now)
     row = latest_protocol(session, trial.id)
     before: Json = {"title": trial.title, "protocol": row.body}
     kept = replace(protocol, version=row.version)
@@ -127,9 +129,12 @@ def edit_draft(
 def freeze_protocol(
     session: Session, vault: Vault, actor: Actor, trial: TrialRow, *, revision: int, now: datetime
 ) -> ProtocolRow:
-    """Make the protocol final, draw the sequence and publish the commitment.
+    """Make the protocol final with its threshold, draw the sequence, publish the commitment.
 
     Freezing twice (a double click) changes nothing and returns the frozen protocol.
+
+    Raises:
+        CalibrationError: the threshold of exactly this design is not known yet.
     """
     require_role(actor, Role.CLINICIAN)
     row = latest_protocol(session, trial.id)
@@ -138,7 +143,10 @@ def freeze_protocol(
     check_revision(trial, revision)
     check_candidates(row.value)
     take_step(session, actor, trial, Step.FREEZE, now)
-    row.hash = protocol_hash(row.value)
+    known = calibration.calibration_for(session, row.value, now)
+    final = replace(row.value, calibration=known)
+    row.body = _body(final)
+    row.hash = protocol_hash(final)
     row.frozen_at = now
     row.frozen_by = actor.id
     session.flush()
@@ -154,6 +162,7 @@ def amend_protocol(
     check_revision(trial, revision)
     take_step(session, actor, trial, Step.AMEND, now)
     newer = amended(latest_protocol(session, trial.id).value)
+    calibration.ask(session, newer, now)
     session.add(ProtocolRow(trial_id=trial.id, version=newer.version, body=_body(newer)))
     session.flush()
 

@@ -1,7 +1,7 @@
 // The diary's form: a report is on this phone before anything is sent, and nothing is called
 // kept before it is. Without this file the form is sent as forms always were.
 import { findEntry, readEntries, readFact, saveEntry, dropEntry } from "./store.js";
-import { addresses, askBackgroundSync, copy, paint, sendNow } from "./page.js";
+import { addresses, askBackgroundSync, copy, ownNews, paint, sendNow } from "./page.js";
 
 const form = document.querySelector("form[data-diary]");
 const SHORT_WAIT = 5_000; // milliseconds; then "saved on this phone" is the truth to tell
@@ -164,6 +164,7 @@ const submit = async () => {
   let entry;
   try {
     entry = await makeEntry();
+    ownNews.add(entry.key);
     const before = await findEntry(entry.key);
     if (!before || before.state === "refused") await saveEntry(entry);
   } catch {

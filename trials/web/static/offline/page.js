@@ -45,9 +45,13 @@ const showRefused = (refused) => {
   }));
 };
 
+// Reports of this very page: it shows their page of thanks, and no line is needed.
+export const ownNews = new Set();
+
 // Reports that arrived while no page of thanks was shown: said once.
 const showArrived = async (entries) => {
-  const news = entries.filter((entry) => entry.state === "sent" && entry.told === false);
+  const news = entries.filter((entry) => entry.state === "sent" && entry.told === false
+    && !ownNews.has(entry.key));
   if (!news.length || document.visibilityState === "hidden") return;
   const list = line("arrived");
   list.hidden = false;
