@@ -4,7 +4,7 @@ from flask_babel import gettext as _
 from flask_babel import ngettext
 
 from trials.domain.blinding import Blinding
-from trials.domain.design import AnalysisSet, Outcome, Scheme
+from trials.domain.design import AnalysisSet, LookSchedule, Outcome, Scheme
 from trials.domain.protocol import Protocol
 from trials.web.phrases import number_text, percent_text
 
@@ -79,9 +79,15 @@ def agreed(protocol: Protocol) -> tuple[tuple[str, str], ...]:
             _("Called best at"),
             _(
                 "%(best)s or more; smallest difference that matters: %(margin)s points",
-                best=percent_text(rule.best),
+                best=percent_text(protocol.needed_to_be_best),
                 margin=number_text(rule.equal_margin),
             ),
+        ),
+        (
+            _("Looks at the answer"),
+            _("after each block from the second on")
+            if protocol.looks is LookSchedule.EACH_BLOCK
+            else _("one, at the end"),
         ),
         (_("Days without the dose"), weighing),
         (

@@ -18,7 +18,7 @@ from trials.domain.blinding import Blinding, Role, may_see_allocation
 from trials.domain.calendar import local_day, zone_of
 from trials.domain.life_cycle import RESULT_KNOWN, STATE_NAMES, UNDER_WAY, State
 from trials.domain.protocol import Protocol
-from trials.services import allocation, diary, trials
+from trials.services import allocation, diary, looks, trials
 from trials.services.notices import asked_for_call
 from trials.services.overview import TrialOverview, overview_of, trials_of
 from trials.services.trail import Trail, trail_of
@@ -37,6 +37,7 @@ from trials.store.trial import (
 )
 from trials.web.access import open_to
 from trials.web.agreement import NOTHING, agreed, candidates
+from trials.web.calibration import DesignTold, design_told
 from trials.web.course import Course, Entries, actual_course, day_state, planned_course
 from trials.web.deeds import DeedLink, deeds_of
 from trials.web.edge import current_account, current_actor, now, transaction, vault
@@ -57,6 +58,7 @@ MENU = (
             "setup.create_trial",
             "setup.change_draft",
             "setup.keep_draft",
+            "calibration.ask_again",
             "deeds.ask",
             "deeds.do",
             "result.show_result",
@@ -226,6 +228,7 @@ class TrialPage:
         edit_href: the set-up form, "" unless it is a draft.
         result_href: the result, "" before the release.
         decision: what was decided; None before.
+        told: what the design can tell; None for a trial that was never studied.
     """
 
     title: str
@@ -252,6 +255,7 @@ class TrialPage:
     edit_href: str
     result_href: str
     decision: Decision | None
+    told: DesignTold | None
 
 
 @bp.get("/trials")
@@ -403,6 +407,7 @@ def _trial_page(session: Session, trial: TrialRow, at: datetime) -> TrialPage:
         ),
         result_href=url_for("result.show_result", trial=trial.public_id) if known else "",
         decision=_decision(session, trial, protocol),
+        told=design_told(session, trial, protocol),
     )
 
 
@@ -472,6 +477,7 @@ def _notices(
                 _("Please get in touch: a short call often helps, a pause is better than a gap."),
             )
         )
+    found += _looks(session, trial)
     found += [
         Notice(
             _("The code of period %(period)s was opened", period=period),
@@ -483,6 +489,34 @@ def _notices(
     if trial.current_state is State.STOPPED and trial.end_reason:
         found.append(Notice(_("The trial was stopped"), trial.end_reason, "info"))
     return tuple(found)
+
+
+def _looks(session: Session, trial: TrialRow) -> Iterable[Notice]:
+    """Yield what planned looks found; which arm it is stays closed."""
+    if trial.current_state not in UNDER_WAY:
+        return
+    block = looks.clear_look(session, trial)
+    if block:
+        yield Notice(
+            _("The answer is clear after block %(block)s", block=block),
+            _(
+                "By the frozen rule one treatment is best already. Talk with the patient: the "
+                "trial may be stopped now and analysed, or go on as planned. Which treatment it "
+                "is, is told after the release."
+            ),
+            "good",
+        )
+    harm = looks.harmful_look(session, trial)
+    if harm:
+        yield Notice(
+            _("A treatment does harm, says the look after block %(block)s", block=harm),
+            _(
+                "Severe side effects of one treatment are likely above the limit that was agreed. "
+                "Talk with the patient, and pause or stop the trial. In an emergency the "
+                "pharmacist opens the code."
+            ),
+            "danger",
+        )
 
 
 def _day_lines(rows: list[DiaryDayRow], entries: Entries, at: datetime) -> Iterable[DayLine]:

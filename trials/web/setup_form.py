@@ -28,13 +28,14 @@ from trials.domain.design import (
     AnalysisSet,
     DecisionRule,
     Design,
+    LookSchedule,
     Outcome,
     Scheme,
     arm_labels,
 )
 from trials.domain.diary import FieldErrors, Questionnaire, SideEffect
 from trials.domain.errors import TrialError
-from trials.domain.protocol import Candidate, Protocol
+from trials.domain.protocol import Candidate, KnownNoise, Protocol
 from trials.services import trials
 from trials.services.catalogue import catalogue, side_effect_terms
 from trials.web.edge import sentence_of
@@ -58,6 +59,7 @@ DEFAULTS: Mapping[str, str] = {
     "scheme": Scheme.BALANCED.value,
     "outcome": Outcome.NET_BURDEN.value,
     "analysis_set": AnalysisSet.AS_ASSIGNED.value,
+    "looks": LookSchedule.AT_END.value,
     "best": "0.96",
     "equal_margin": "0.5",
     "equal_probability": "0.8",
@@ -170,6 +172,7 @@ def typed_from(form: MultiDict[str, str]) -> Typed:
 def typed_of(title: str, protocol: Protocol) -> Typed:
     """Return the form that stands for a kept draft."""
     design, rule, asked = protocol.design, protocol.decision, protocol.questionnaire
+    known = protocol.known_noise
     slots = [_slot_of(candidate) for candidate in protocol.candidates]
     chosen = [catalogue()[c.treatment] for c in protocol.candidates if c.treatment in catalogue()]
     own_list = asked.side_effects != union_of_side_effects(chosen, dict(side_effect_terms()))
@@ -195,6 +198,13 @@ def typed_of(title: str, protocol: Protocol) -> Typed:
         "largest_expected_loss": _plain_number(rule.largest_expected_loss),
         "superiority_probability": _plain_number(rule.superiority_probability),
         "analysis_set": protocol.analysis_set.value,
+        "looks": protocol.looks.value,
+        "known_sd": _plain_number(known.sd) if known else "",
+        "known_autocorrelation": (
+            _plain_number(known.autocorrelation)
+            if known and known.autocorrelation is not None
+            else ""
+        ),
         "list": "own" if own_list else "union",
         "asks": ",".join(
             name
@@ -249,6 +259,7 @@ def read_form(typed: Typed) -> Reading:
     rule = _read_rule(typed, errors)
     questionnaire = _read_questionnaire(typed, union, errors)
     window = _read_window(typed, errors)
+    noise = _read_noise(typed, errors)
     cautions = {n: text for n, c in candidates if (text := _caution(c, blinding))}
     protocol = None
     if not errors and design and rule and questionnaire and window:
@@ -267,6 +278,8 @@ def read_form(typed: Typed) -> Reading:
                 ),
                 questionnaire=questionnaire,
                 window=window,
+                looks=_choice(LookSchedule, typed.get("looks"), LookSchedule.AT_END),
+                known_noise=noise,
             )
         except TrialError as problem:
             errors["slot-1-treatment"] = sentence_of(problem)
@@ -506,6 +519,25 @@ def _read_window(typed: Typed, errors: FieldErrors) -> DiaryWindow | None:
         return None
 
 
+def _read_noise(typed: Typed, errors: FieldErrors) -> KnownNoise | None:
+    """Return how the patient's pain goes up and down, as an earlier diary showed it."""
+    if not typed.get("known_sd"):
+        if typed.get("known_autocorrelation"):
+            errors["known_sd"] = str(_("Give the ups and downs too, or neither."))
+        return None
+    sd = _decimal("known_sd", typed.get("known_sd"), 1.0, errors)
+    likeness = typed.get("known_autocorrelation")
+    memory = _decimal("known_autocorrelation", likeness, 0.0, errors) if likeness else None
+    for name, values in (("known_sd", (sd, None)), ("known_autocorrelation", (1.0, memory))):
+        try:
+            KnownNoise(*values)
+        except TrialError as problem:
+            errors.setdefault(name, sentence_of(problem))
+    if "known_sd" in errors or "known_autocorrelation" in errors:
+        return None
+    return KnownNoise(sd, memory)
+
+
 def _whole(name: str, text: str, otherwise: int | None, errors: FieldErrors) -> int | None:
     if not text:
         return otherwise
@@ -538,7 +570,7 @@ def _time(name: str, text: str, errors: FieldErrors) -> time | None:
         return None
 
 
-def _choice[E: (Blinding, Outcome, AnalysisSet, Scheme)](
+def _choice[E: (Blinding, Outcome, AnalysisSet, Scheme, LookSchedule)](
     kind: type[E], text: str, otherwise: E
 ) -> E:
     try:
@@ -585,6 +617,9 @@ def _field_labels() -> dict[str, str]:
         "scheme": _("Order"),
         "outcome": _("Outcome"),
         "weighing": _("Weight of side effects"),
+        "looks": _("Looks at the answer"),
+        "known_sd": _("Ups and downs of pain"),
+        "known_autocorrelation": _("Likeness of neighbouring days"),
         "best": _("Probability to be called best"),
         "equal_margin": _("Smallest difference that matters"),
         "rescue": _("Rescue medicine"),

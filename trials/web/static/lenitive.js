@@ -77,6 +77,26 @@ if (navigator.clipboard) {
   }
 }
 
+// What a worker still computes: the part of the page that waits for it is fetched again.
+const lookAgain = (part) => {
+  window.setTimeout(async () => {
+    let fresh = null;
+    if (document.visibilityState === "visible") {
+      try {
+        const answer = await fetch(window.location.href, { redirect: "error" });
+        const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+        fresh = page.querySelector(`[aria-labelledby="${part.getAttribute("aria-labelledby")}"]`);
+      } catch {
+        fresh = null; // no network just now
+      }
+    }
+    if (fresh) part.replaceWith(fresh);
+    const next = fresh ?? part;
+    if (next.dataset.refresh) lookAgain(next);
+  }, 1000 * Number(part.dataset.refresh));
+};
+document.querySelectorAll("[data-refresh]").forEach(lookAgain);
+
 // Print buttons.
 for (const button of document.querySelectorAll("button[data-print]")) {
   button.hidden = false;
