@@ -124,7 +124,7 @@ def ask(session: Session, protocol: Protocol, now: datetime) -> None:
     is_new = add_calibration(
         session,
         design_hash=study.design_hash,
-        specification=json.loads(study.specification.canonical_json()),
+        specification=_SPECIFICATION.dump_python(study.specification, mode="json"),
         design=asdict(study.design),
         sd=study.sd,
         autocorrelation=study.autocorrelation,
