@@ -19,14 +19,7 @@ differentiates.
 """
 
 from models.ends.days import truncated_normal
-from models.ends.fitting import (
-    DEFAULT_EFFORT,
-    TARGET_ESS,
-    TARGET_R_HAT,
-    Effort,
-    fit,
-    fit_many,
-)
+from models.ends.fitting import DEFAULT_EFFORT, TARGET_ESS, TARGET_R_HAT, Effort, fit, fit_many
 from models.ends.ratings import (
     LARGEST_SHARE,
     expected_rating,

@@ -11,10 +11,7 @@ from models.ends.layout import Problem
 from models.ends.noise import draw_noise
 from models.ends.state import State
 from models.ends.terms import draw_period_sd, draw_terms, scale_periods
-from models.specification import (
-    HalfLifeShared,
-    Specification,
-)
+from models.specification import HalfLifeShared, Specification
 
 type Floats = NDArray[np.float64]
 

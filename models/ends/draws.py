@@ -11,10 +11,7 @@ from models.convergence import Convergence, convergence
 from models.ends.layout import Problem
 from models.ends.ratings import expected_rating
 from models.posterior import Diagnostics, Engine, Posterior
-from models.specification import (
-    HalfLifePerArm,
-    Specification,
-)
+from models.specification import HalfLifePerArm, Specification
 
 type Floats = NDArray[np.float64]
 

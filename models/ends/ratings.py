@@ -10,11 +10,7 @@ from scipy.special import ndtr
 
 from models.burden import is_weighed, net_burden
 from models.data import TrialData
-from models.specification import (
-    Ends,
-    Scale,
-    Specification,
-)
+from models.specification import Ends, Scale, Specification
 
 type Floats = NDArray[np.float64]
 

@@ -9,11 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.ends.layout import Problem, period_means
-from models.specification import (
-    HalfLifeShared,
-    LogNormal,
-    Specification,
-)
+from models.specification import HalfLifeShared, LogNormal, Specification
 
 type Floats = NDArray[np.float64]
 type Integers = NDArray[np.int64]

@@ -8,10 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.exact.grid import hermgauss, leggauss
-from models.specification import (
-    HalfLifeShared,
-    Specification,
-)
+from models.specification import HalfLifeShared, Specification
 
 type Floats = NDArray[np.float64]
 

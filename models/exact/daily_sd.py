@@ -9,10 +9,7 @@ from numpy.typing import NDArray
 
 from models.exact.elimination import Symmetric, factorize
 from models.exact.grid import hermgauss
-from models.specification import (
-    LogNormal,
-    Specification,
-)
+from models.specification import LogNormal, Specification
 
 type Floats = NDArray[np.float64]
 

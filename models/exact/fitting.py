@@ -6,16 +6,13 @@ import time
 from collections.abc import Sequence
 
 from models.data import TrialData
-from models.exact.draws import Noise, draw_from_surface
+from models.exact.draws import Fitted, Noise, draw_from_surface
 from models.exact.grid import DEFAULT_GRID, Grid
 from models.exact.half_lives import sample_half_lives
 from models.exact.layout import check_trial, lay_out, linear_terms
 from models.exact.surface import integrate
 from models.posterior import Engine, Posterior
-from models.specification import (
-    HalfLifePerArm,
-    Specification,
-)
+from models.specification import HalfLifePerArm, Specification
 
 
 def fit(
@@ -81,15 +78,18 @@ def fit_many(
             fitted = draw_from_surface(batch, surface, specification, noise, only_arms=only_arms)
         seconds = (time.perf_counter() - began) / len(some)
         result += [
-            Posterior(
-                arms=data.arms,
-                arm_mean=one.arm_mean,
-                parameters=one.parameters,
-                engine=Engine.EXACT,
-                seed=seed,
-                diagnostics=one.diagnostics,
-                seconds=seconds,
-            )
-            for data, one in zip(some, fitted, strict=True)
+            _posterior(data, one, seed, seconds) for data, one in zip(some, fitted, strict=True)
         ]
     return result
+
+
+def _posterior(data: TrialData, fitted: Fitted, seed: int, seconds: float) -> Posterior:
+    return Posterior(
+        arms=data.arms,
+        arm_mean=fitted.arm_mean,
+        parameters=fitted.parameters,
+        engine=Engine.EXACT,
+        seed=seed,
+        diagnostics=fitted.diagnostics,
+        seconds=seconds,
+    )

@@ -9,10 +9,7 @@ import numpy as np
 from numpy.polynomial import hermite, legendre
 from numpy.typing import NDArray
 
-from models.specification import (
-    HalfLifeShared,
-    Specification,
-)
+from models.specification import HalfLifeShared, Specification
 
 type Floats = NDArray[np.float64]
 

@@ -26,10 +26,7 @@ from models.exact.surface import Surface, normalized
 from models.exposure import exposures, speeds, targets
 from models.importance import effective_size, kronecker, pareto_k, systematic
 from models.posterior import Diagnostics
-from models.specification import (
-    HalfLifePerArm,
-    Specification,
-)
+from models.specification import HalfLifePerArm, Specification
 
 type Floats = NDArray[np.float64]
 

@@ -12,11 +12,7 @@ from models.data import TrialData
 from models.errors import ModelInputError
 from models.exact.grid import Grid, shared_nodes
 from models.exposure import exposures, speeds, targets
-from models.specification import (
-    HalfLifeShared,
-    LogNormal,
-    Specification,
-)
+from models.specification import HalfLifeShared, LogNormal, Specification
 
 type Floats = NDArray[np.float64]
 

@@ -89,56 +89,20 @@ def _protocol(reader: Reader, document: dict[str, Any]) -> Protocol | None:
     top = reader.table(document, (), _TOP)
     column, scale = _outcome(reader, top.get("outcome", {}))
     arms = _arms(reader, top.get("arms"))
-    model = reader.table(
-        top.get("model", {}),
-        ("model",),
-        ("trend", "period_effect", "carryover", "washout_days", "ends_of_scale"),
-    )
-    ends = reader.choice(
-        model.get("ends_of_scale", Ends.NEVER.value),
-        ("model", "ends_of_scale"),
-        tuple(choice.value for choice in Ends),
-    )
-    flags = {
-        name: reader.flag(model[name], ("model", name))
-        for name in ("trend", "period_effect", "carryover")
-        if name in model
-    }
-    washout = reader.whole(model.get("washout_days", 0), ("model", "washout_days"), 0)
+    labels = [arm.label for arm in arms]
     priors = _priors(reader, top.get("priors", {}), scale)
-    shared = isinstance(priors.half_life, HalfLifeShared)
-    known = shared or all(arm.half_life_days is not None for arm in arms)
-    carryover = flags.get("carryover", known and bool(arms))
-    if carryover and not shared:
-        for i, arm in enumerate(arms):
-            if arm.half_life_days is None:
-                reader.problem(
-                    ("arms", i), f"Carryover is on: arm '{arm.label}' needs half_life_days."
-                )
+    terms, washout = _model(reader, top.get("model", {}), arms, priors)
     weights = _weights(reader, top.get("weights", {}))
-    decision = _decision(reader, top.get("decision", {}), scale, [arm.label for arm in arms])
-    run_in = None
-    if "run_in" in top:
-        table = reader.table(top["run_in"], ("run_in",), ("label",))
-        run_in = reader.text(table.get("label"), ("run_in", "label"))
-        if run_in in [arm.label for arm in arms]:
-            reader.problem(("run_in", "label"), f"'{run_in}' is also an arm.")
+    decision = _decision(reader, top.get("decision", {}), scale, labels)
+    run_in = _run_in(reader, top["run_in"], labels) if "run_in" in top else None
     design = read_design(reader, top["design"]) if "design" in top else None
-    scenarios = read_scenarios(reader, top.get("scenario", []), [arm.label for arm in arms])
+    scenarios = read_scenarios(reader, top.get("scenario", []), labels)
     if reader.problems:
         return None
     specification = reader.made(
         (),
         lambda: Specification(
-            arms=arms,
-            scale=scale,
-            trend=bool(flags.get("trend", True)),
-            period_effect=bool(flags.get("period_effect", True)),
-            carryover=bool(carryover),
-            priors=priors,
-            weights=weights,
-            decision=decision,
-            ends=Ends(ends or Ends.NEVER),
+            arms=arms, scale=scale, priors=priors, weights=weights, decision=decision, **terms
         ),
     )
     if specification is None:
@@ -147,10 +111,50 @@ def _protocol(reader: Reader, document: dict[str, Any]) -> Protocol | None:
         column=column,
         specification=specification,
         run_in=run_in,
-        washout_days=washout or 0,
+        washout_days=washout,
         design=design,
         scenarios=scenarios,
     )
+
+
+def _model(
+    reader: Reader, value: object, arms: tuple[Arm, ...], priors: Priors
+) -> tuple[dict[str, Any], int]:
+    """Return the terms of the model as fields of the specification, and the washout."""
+    switches = ("trend", "period_effect", "carryover")
+    table = reader.table(value, ("model",), (*switches, "washout_days", "ends_of_scale"))
+    ends = reader.choice(
+        table.get("ends_of_scale", Ends.NEVER.value),
+        ("model", "ends_of_scale"),
+        tuple(choice.value for choice in Ends),
+    )
+    shared = isinstance(priors.half_life, HalfLifeShared)
+    known = shared or all(arm.half_life_days is not None for arm in arms)
+    terms: dict[str, Any] = {
+        "trend": True,
+        "period_effect": True,
+        "carryover": known and bool(arms),
+        "ends": Ends(ends or Ends.NEVER),
+    }
+    for name in switches:
+        if name in table:
+            terms[name] = bool(reader.flag(table[name], ("model", name)))
+    if terms["carryover"] and not shared:
+        for i, arm in enumerate(arms):
+            if arm.half_life_days is None:
+                reader.problem(
+                    ("arms", i), f"Carryover is on: arm '{arm.label}' needs half_life_days."
+                )
+    washout = reader.whole(table.get("washout_days", 0), ("model", "washout_days"), 0)
+    return terms, washout or 0
+
+
+def _run_in(reader: Reader, value: object, labels: list[str]) -> str | None:
+    table = reader.table(value, ("run_in",), ("label",))
+    label = reader.text(table.get("label"), ("run_in", "label"))
+    if label in labels:
+        reader.problem(("run_in", "label"), f"'{label}' is also an arm.")
+    return label
 
 
 def _outcome(reader: Reader, value: object) -> tuple[str, Scale]:
