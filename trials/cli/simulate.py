@@ -13,8 +13,9 @@ from typing import Any
 import click
 
 from models.evidence.table import Table, markdown
+from models.files.design import ScenarioFile
 from models.files.problems import FileProblems
-from models.files.protocol import Protocol, ScenarioFile, read_protocol
+from models.files.protocol import Protocol, read_protocol
 from models.operating import (
     CHECKED,
     Characteristics,
