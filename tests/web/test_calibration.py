@@ -101,6 +101,17 @@ def test_freezing_too_early_is_refused_with_the_time_it_takes(
     assert "about 60 more seconds" in answer.text
 
 
+def test_who_freezes_or_agrees_reads_what_the_design_can_tell(
+    session: Session, clinician: Actor, doctor: Visitor
+):
+    trial = make_draft(session, clinician, NOW)
+    session.commit()
+
+    page = doctor.get(f"/clinician/trials/{trial.public_id}/freeze").text
+
+    assert "this design names it in 60 of 100 trials" in page
+
+
 def test_a_failed_study_can_be_asked_for_again(
     session: Session, doctor: Visitor, unstudied: TrialRow
 ):

@@ -24,6 +24,7 @@ from trials.services import running, trials
 from trials.services.actor import Actor
 from trials.store.trial import TrialRow, consent_to, frozen_protocol, latest_protocol
 from trials.web.access import open_to
+from trials.web.calibration import design_told
 from trials.web.edge import current_actor, now, sentence_of, status_of, transaction, vault
 
 bp = Blueprint("deeds", __name__, url_prefix="/clinician/trials/<trial>")
@@ -324,6 +325,9 @@ def _facts(
         ),
         (_("Version"), str(row.version)),
     ]
+    told = design_told(session, trial, protocol)
+    if told is not None and told.text:
+        facts.append((_("What this design can tell"), told.text))
     if row.hash:
         facts.append((_("Protocol hash"), row.hash))
     if name == Step.START:
