@@ -1,16 +1,14 @@
-"""What goes wrong when carryover is ignored, when one peeks, and how honest P(best) is."""
+"""What goes wrong when carryover is ignored, and when one peeks."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from itertools import pairwise
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models import exact
-from models.decision import probability_best
 from models.evidence.table import Table
 from models.operating import (
     DesignShape,
@@ -21,7 +19,7 @@ from models.operating import (
     simulate_piece,
 )
 from models.operating import Task as Piece
-from models.simulate import SimulatedPatient, draw_patient, simulate_trial
+from models.simulate import SimulatedPatient, simulate_trial
 from models.specification import Arm, DecisionRule, Specification
 
 type Floats = NDArray[np.float64]
@@ -171,89 +169,4 @@ def peeking_table(
         headings=("looks", f"best named at {UNADJUSTED} (%)", "threshold for 5 %"),
         rows=tuple(rows),
         notes=(f"{trials} trials each; expected loss not limited, to show the threshold alone.",),
-    )
-
-
-# -- reliability ------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class ReliabilityTask:
-    """Trials of patients drawn from the priors."""
-
-    start: int
-    count: int
-    seed: int
-
-
-type Leaders = list[tuple[float, bool]]
-
-
-def leaders(task: ReliabilityTask) -> Leaders:
-    """Return the leader's probability of being best, and whether it truly is, by trial."""
-    specification = Specification(arms=_arms(3, 0.5))
-    design = DesignShape(blocks=3, period_days=7)
-    best, trials = [], []
-    for n in range(task.start, task.start + task.count):
-        generator = np.random.default_rng((task.seed, n))
-        patient = draw_patient(specification, generator)
-        close = tuple(0.4 * effect for effect in patient.effects)
-        patient = replace(patient, effects=close, missing=0.1)
-        order = draw_order(3, design, generator)
-        best.append(int(np.argmin(patient.effects)))
-        trials.append(
-            simulate_trial(
-                patient,
-                specification,
-                np.repeat(order, design.period_days),
-                day_period=np.repeat(np.arange(len(order)), design.period_days),
-                generator=generator,
-            )
-        )
-    narrow = replace(specification.priors, arm=replace(specification.priors.arm, sd=0.6))
-    fitted = exact.fit_many(
-        trials, replace(specification, priors=narrow), seed=1, draws=1000, only_arms=True
-    )
-    probabilities = [probability_best(posterior.arm_mean) for posterior in fitted]
-    return [
-        (float(p.max()), int(p.argmax()) == truth)
-        for p, truth in zip(probabilities, best, strict=True)
-    ]
-
-
-def reliability_table(
-    *,
-    trials: int = 1000,
-    seed: int = 1,
-    run: Map[ReliabilityTask, Leaders] = map,
-) -> Table:
-    """Return how often the leader is truly best, by its stated probability."""
-    tasks = [ReliabilityTask(s, min(PIECE, trials - s), seed) for s in range(0, trials, PIECE)]
-    pairs = [pair for piece in run(leaders, tasks) for pair in piece]
-    stated = np.array([p for p, _ in pairs])
-    true = np.array([t for _, t in pairs])
-    edges = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 0.96, 1.0001)
-    rows, passed = [], True
-    for low, high in pairwise(edges):
-        own = (stated >= low) & (stated < high)
-        if not own.any():
-            continue
-        share = float(true[own].mean())
-        expected = float(stated[own].mean())
-        error = float(np.sqrt(expected * (1 - expected) / own.sum()))
-        passed &= abs(share - expected) <= 3 * error + 0.005
-        rows.append(
-            (
-                f"{low:.2f} to {min(high, 1):.2f}",
-                str(int(own.sum())),
-                f"{expected:.3f}",
-                f"{share:.3f} ({error:.3f})",
-            )
-        )
-    return Table(
-        title="Reliability: how often the leader is truly best",
-        headings=("stated P(best)", "trials", "mean stated", "share true (MC error)"),
-        rows=tuple(rows),
-        passed=passed,
-        notes=("Patients from the priors, arm effects N(0, 0.6), 3 arms, 3 blocks of 7 days.",),
     )

@@ -1,4 +1,4 @@
-"""The tables that are simulated: ``[design]`` and ``[[scenario]]``."""
+"""The tables that are simulated: ``[design]``, ``[patient]`` and ``[[scenario]]``."""
 
 from __future__ import annotations
 
@@ -33,6 +33,19 @@ class DesignFile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PatientFile:
+    """The ``[patient]`` table: what a run-in or an earlier diary showed of this patient.
+
+    Attributes:
+        sd: day-to-day standard deviation, points; None draws it from the prior.
+        autocorrelation: of one day with the next, likewise.
+    """
+
+    sd: float | None = None
+    autocorrelation: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ScenarioFile:
     """A ``[[scenario]]`` table: a truth to simulate patients from.
 
@@ -40,6 +53,7 @@ class ScenarioFile:
         name: shown in the table.
         effects: points by arm label; arms not named have none.
         bother: mean bother by arm label, weighed by the protocol.
+        half_life_factor: true half-lives over those the protocol assumes.
         sd, autocorrelation, trend_per_week, period_sd: of the patient; None draws each
             patient's own from the priors.
         missing: share of days not rated.
@@ -50,6 +64,7 @@ class ScenarioFile:
     name: str
     effects: Mapping[str, float] = field(default_factory=dict)
     bother: Mapping[str, float] = field(default_factory=dict)
+    half_life_factor: float = 1.0
     sd: float | None = None
     autocorrelation: float | None = None
     trend_per_week: float | None = None
@@ -83,12 +98,24 @@ def read_design(reader: Reader, value: object) -> DesignFile | None:
     return design
 
 
+def read_patient(reader: Reader, value: object) -> PatientFile | None:
+    """Return what is known of the patient, or None when it has a problem."""
+    table = reader.table(value, ("patient",), ("sd", "autocorrelation"))
+    numbers = {name: reader.number(item, ("patient", name)) for name, item in table.items()}
+    if None in numbers.values():
+        return None
+    _check_noise(reader, ("patient",), numbers)
+    return PatientFile(**numbers)
+
+
 def read_scenarios(reader: Reader, value: object, labels: list[str]) -> tuple[ScenarioFile, ...]:
     """Return the truths to simulate, those with a problem left out."""
     if not isinstance(value, list):
         reader.problem(("scenario",), "Write scenarios as [[scenario]] tables.")
         return ()
-    numbers = ("sd", "autocorrelation", "trend_per_week", "period_sd", "missing")
+    numbers = (
+        "half_life_factor", "sd", "autocorrelation", "trend_per_week", "period_sd", "missing",
+    )  # fmt: skip
     scenarios = []
     for i, item in enumerate(value):
         path: Path_ = ("scenario", i)
@@ -119,6 +146,12 @@ def _check_scenario(reader: Reader, path: Path_, changes: Mapping[str, Any]) -> 
     """Note numbers that no patient can have."""
     if not 0 <= changes.get("missing", 0.0) < 1:
         reader.problem((*path, "missing"), "'missing' is a share: from 0 to below 1.")
+    if not changes.get("half_life_factor", 1.0) > 0:
+        reader.problem((*path, "half_life_factor"), "'half_life_factor' is a number above 0.")
+    _check_noise(reader, path, changes)
+
+
+def _check_noise(reader: Reader, path: Path_, changes: Mapping[str, Any]) -> None:
     if not -1 < changes.get("autocorrelation", 0.0) < 1:
         reader.problem((*path, "autocorrelation"), "'autocorrelation' lies between -1 and 1.")
     for name in ("sd", "period_sd"):

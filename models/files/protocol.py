@@ -13,7 +13,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from models.files.design import DesignFile, ScenarioFile, read_design, read_scenarios
+from models.files.design import (
+    DesignFile,
+    PatientFile,
+    ScenarioFile,
+    read_design,
+    read_patient,
+    read_scenarios,
+)
 from models.files.problems import FileProblems, decoded, did_you_mean
 from models.files.reader import Path_, Reader, syntax_problem
 from models.specification import (
@@ -45,6 +52,7 @@ class Protocol:
         run_in: the label of run-in days in the diary, on which no arm is in force.
         washout_days: days left out after each switch.
         design: the shape to simulate; None without a ``[design]`` table.
+        patient: what is known of the patient's noise; None without a ``[patient]`` table.
         scenarios: truths to simulate.
     """
 
@@ -53,6 +61,7 @@ class Protocol:
     run_in: str | None = None
     washout_days: int = 0
     design: DesignFile | None = None
+    patient: PatientFile | None = None
     scenarios: tuple[ScenarioFile, ...] = ()
 
 
@@ -81,7 +90,8 @@ def parse_protocol(content: bytes, name: str = "PROTOCOL.toml") -> Protocol:
 
 
 _TOP = (
-    "outcome", "arms", "model", "priors", "weights", "decision", "run_in", "design", "scenario",
+    "outcome", "arms", "model", "priors", "weights", "decision", "run_in", "design", "patient",
+    "scenario",
 )  # fmt: skip
 
 
@@ -96,6 +106,7 @@ def _protocol(reader: Reader, document: dict[str, Any]) -> Protocol | None:
     decision = _decision(reader, top.get("decision", {}), scale, labels)
     run_in = _run_in(reader, top["run_in"], labels) if "run_in" in top else None
     design = read_design(reader, top["design"]) if "design" in top else None
+    patient = read_patient(reader, top["patient"]) if "patient" in top else None
     scenarios = read_scenarios(reader, top.get("scenario", []), labels)
     if reader.problems:
         return None
@@ -113,6 +124,7 @@ def _protocol(reader: Reader, document: dict[str, Any]) -> Protocol | None:
         run_in=run_in,
         washout_days=washout,
         design=design,
+        patient=patient,
         scenarios=scenarios,
     )
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from models.specification import Specification
 
@@ -76,6 +76,22 @@ def default_scenarios(specification: Specification) -> tuple[Scenario, ...]:
             )
         )
     return tuple(scenarios)
+
+
+def with_noise(
+    scenarios: Sequence[Scenario], sd: float | None, autocorrelation: float | None
+) -> tuple[Scenario, ...]:
+    """Return scenarios for a patient whose noise is known; what a scenario gives itself stays."""
+    return tuple(
+        replace(
+            scenario,
+            sd=sd if scenario.sd is None else scenario.sd,
+            autocorrelation=(
+                autocorrelation if scenario.autocorrelation is None else scenario.autocorrelation
+            ),
+        )
+        for scenario in scenarios
+    )
 
 
 def is_neutral(scenario: Scenario) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from models.operating.design import DesignShape, design_hash
 from models.operating.looks import PIECE, Task, Trace, simulate_piece
 from models.operating.results import Characteristics, result_of
-from models.operating.scenarios import Scenario, default_scenarios, is_neutral
+from models.operating.scenarios import Scenario, default_scenarios, is_neutral, with_noise
 from models.operating.threshold import calibrated_threshold
 from models.specification import Specification
 
@@ -49,10 +49,7 @@ class Study:
 
     def scenarios(self) -> tuple[Scenario, ...]:
         """Return the questions a clinician asks, put to this patient's noise if it is known."""
-        return tuple(
-            replace(scenario, sd=self.sd, autocorrelation=self.autocorrelation)
-            for scenario in default_scenarios(self.specification)
-        )
+        return with_noise(default_scenarios(self.specification), self.sd, self.autocorrelation)
 
 
 def calibrate(

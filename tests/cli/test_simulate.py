@@ -50,6 +50,49 @@ def test_scenarios_of_the_file_are_used(tmp_path):
     assert names == ["no difference", "mine"]
 
 
+def test_the_noise_of_the_patient_is_simulated_but_does_not_set_the_threshold(tmp_path):
+    _, out = run(tmp_path, PROTOCOL)
+    plain = json.loads(out.read_text())
+    done, out = run(tmp_path, PROTOCOL + "[patient]\nsd = 0.3\nautocorrelation = 0.1\n")
+    known = json.loads(out.read_text())
+
+    assert done.exit_code == 0
+    assert known["calibrated_best"] == plain["calibrated_best"]
+    first, second = known["scenarios"][:2]
+    assert (first["name"], first["truth"]["sd"]) == ("no difference", None)
+    assert second["name"] == "no difference, this patient's noise"
+    assert second["truth"]["sd"] == 0.3
+    assert second["truth"]["autocorrelation"] == 0.1
+    assert second["interval_width"] < 0.7 * first["interval_width"]
+
+
+def test_a_noise_that_no_patient_can_have_is_told_with_its_place(tmp_path):
+    done, _ = run(tmp_path, PROTOCOL + "[patient]\nsd = -1\nautocorrelation = 2\n")
+
+    assert done.exit_code == 2
+    assert "protocol.toml:9:1: 'sd' cannot be negative." in done.stderr
+    assert "protocol.toml:10:1: 'autocorrelation' lies between -1 and 1." in done.stderr
+
+
+def test_half_lives_longer_than_assumed_are_simulated(tmp_path):
+    fading = PROTOCOL.replace('"A"', '"A"\nhalf_life_days = 1.0').replace(
+        '"B"', '"B"\nhalf_life_days = 1.0'
+    )
+    slow = '[[scenario]]\nname = "slow"\nhalf_life_factor = 3.0\n'
+    done, out = run(tmp_path, fading + slow)
+
+    assert done.exit_code == 0
+    assert json.loads(out.read_text())["scenarios"][1]["truth"]["half_life_factor"] == 3.0
+
+
+def test_a_protocol_with_a_rule_for_the_ends_says_what_is_simulated(tmp_path):
+    rule = PROTOCOL + '[model]\nends_of_scale = "by rule"\n'
+    done, _ = run(tmp_path, rule)
+
+    assert done.exit_code == 0, done.stderr
+    assert "fitted by the continuous model" in done.stdout
+
+
 def test_a_malformed_protocol_is_told_with_its_place(tmp_path):
     done, out = run(tmp_path, PROTOCOL.replace("blocks = 2", "blocks = 0"))
 

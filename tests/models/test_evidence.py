@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from models import exact
-from models.evidence.parity import distance, parity, references
+from models.evidence.parity import distance, not_covered, parity, references
 from models.evidence.real_files import daily_means, prepare
 from models.evidence.table import Table, markdown
 
-REFERENCES = references(Path(__file__).parents[1] / "reference")
+FOLDER = Path(__file__).parents[1] / "reference"
+REFERENCES = references(FOLDER)
 
 
 def test_the_synthetic_cases_are_all_found():
@@ -27,6 +28,16 @@ def test_the_exact_engine_agrees_with(reference):
     posterior = exact.fit(reference.data, reference.specification, seed=1, draws=20_000)
 
     assert distance(posterior, reference).within
+
+
+def test_references_of_other_models_are_named_and_not_passed_over():
+    sentences = not_covered(FOLDER)
+
+    assert [s.split(":")[1].strip() for s in sentences] == [
+        "m4b_synthetic_S4 (m4b by jags and stan)"
+    ]
+    assert "hierarchy of many patients" in sentences[0]
+    assert sentences[0] in parity([], {}, sentences * 2).notes
 
 
 def test_a_wrong_prior_is_not_parity():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from models.evidence import calibration, designs, gabapentin, placebo
+from models.evidence import calibration, designs, gabapentin, placebo, refusals, reliability
 from models.evidence.calibration import Ranks, band, calibration_table, farthest, plot
 
 
@@ -38,10 +38,26 @@ def test_a_trial_of_noise_has_few_winners_and_the_table_counts_them():
     rng = np.random.default_rng(5)
     diaries = [tuple(np.clip(np.round(rng.normal(5, 1, 70)), 0, 10)) for _ in range(6)]
     diaries.append(tuple([5.0] * 70))
-    outcomes = placebo.placebo_test(diaries)
+    outcomes = placebo.placebo_test(diaries, calibration_trials=50)
 
     assert all(o.highest["AR(1) + trend + period"].size == 6 * placebo.LAYS for o in outcomes)
-    assert len(placebo.placebo_table(outcomes).rows) == 4 * 3
+    assert all(0.8 < o.threshold <= 1.0 for o in outcomes)
+    rows = placebo.placebo_table(outcomes).rows
+    assert len(rows) == 4 * 3
+    assert {row[4] for row in rows} == {f"{o.threshold:.4f}" for o in outcomes}
+
+
+def test_every_method_is_held_to_the_threshold_of_its_layout():
+    layout = placebo.LAYOUTS[0]
+    highest = {m: np.array([0.9, 0.97, 0.97, 0.99]) for m in placebo.METHODS}
+    covered = {m: np.ones(4) for m in placebo.METHODS}
+    named = {m: np.array([False, False, True, True]) for m in placebo.METHODS[1:]}
+    outcome = placebo.Outcome(layout, highest, covered, 0.98, named)
+
+    rows = placebo.placebo_table([outcome]).rows
+
+    assert [row[5].split()[0] for row in rows] == ["25.0"] * 3
+    assert [row[6] for row in rows] == ["", "50.0", "50.0"]
 
 
 def test_the_t_test_of_equal_and_of_different_days():
@@ -71,7 +87,31 @@ def test_peeking_finds_more_winners():
 
 
 def test_the_leader_is_best_as_often_as_it_says():
-    assert designs.reliability_table(trials=300, seed=9).passed
+    bins = reliability.reliability(trials=300, seed=9)
+
+    assert sum(b.trials for b in bins) == 300
+    assert reliability.reliability_table(bins).passed
+    assert reliability.plot(bins).count("<circle") == len(bins)
+
+
+def test_a_leader_that_boasts_is_noticed():
+    boasting = reliability.Bin(low=0.9, high=0.96, trials=500, stated=0.93, true=0.7, error=0.011)
+
+    assert not reliability.reliability_table([boasting]).passed
+
+
+def test_all_that_must_be_refused_is_refused_with_its_reason():
+    table = refusals.refusals_table()
+    reasons = {row[0]: row[1] for row in table.rows}
+
+    assert table.passed
+    assert "at least 2 are needed" in reasons["one block"]
+    assert reasons["an arm without data"] == "There is no rating on B."
+    assert "All ratings are the same" in reasons["constant ratings"]
+    assert "periods" in reasons["60 % of the days missing"].replace("(s)", "s")
+    assert "shorter than three" in reasons["a period shorter than three half-lives"]
+    assert "low end of the scale" in reasons["a diary stuck at an end of the scale"]
+    assert "did not converge" in reasons["a sampler that did not converge"]
 
 
 def test_real_trials_of_period_means_are_judged(tmp_path):

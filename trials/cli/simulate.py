@@ -6,14 +6,13 @@ import json
 import math
 import os
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import click
 
 from models.evidence.table import Table, markdown
-from models.files.design import ScenarioFile
 from models.files.problems import FileProblems
 from models.files.protocol import Protocol, read_protocol
 from models.operating import (
@@ -23,8 +22,11 @@ from models.operating import (
     Scenario,
     ScenarioResult,
     Share,
+    default_scenarios,
     operating_characteristics,
+    with_noise,
 )
+from models.specification import Ends
 from trials.cli.pieces import pieces
 
 SCHEMA_VERSION = "1"
@@ -45,7 +47,8 @@ def simulate(protocol_file: Path, trials: int, seed: int, jobs: int, out: Path) 
     """Simulate the design of a protocol file and tell its chances.
 
     The protocol's [design] table gives the shape; [[scenario]] tables give truths, and
-    sensible ones are used when there is none.
+    sensible ones are used when there is none. A [patient] table gives the noise that this
+    patient's run-in or earlier diary showed.
     """
     try:
         protocol = read_protocol(protocol_file)
@@ -58,14 +61,14 @@ def simulate(protocol_file: Path, trials: int, seed: int, jobs: int, out: Path) 
         characteristics = operating_characteristics(
             protocol.specification,
             _design(protocol),
-            [_scenario(scenario) for scenario in protocol.scenarios],
+            _scenarios(protocol),
             trials=trials,
             seed=seed,
             run=run,
         )
     content = _content(characteristics, protocol, trials, seed, time.perf_counter() - began)
     out.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    click.echo(markdown(_table(characteristics)))
+    click.echo(markdown(_table(characteristics, protocol)))
 
 
 def _design(protocol: Protocol) -> DesignShape:
@@ -74,8 +77,21 @@ def _design(protocol: Protocol) -> DesignShape:
     return DesignShape(**asdict(protocol.design))
 
 
-def _scenario(scenario: ScenarioFile) -> Scenario:
-    return Scenario(**asdict(scenario))
+def _scenarios(protocol: Protocol) -> list[Scenario]:
+    """Return the truths to simulate, with the patient's own noise where that is known.
+
+    The first, which calibrates the threshold, draws every patient from the priors: a threshold
+    must not rest on what is believed of one.
+    """
+    given = [Scenario(**asdict(scenario)) for scenario in protocol.scenarios]
+    chosen = given or list(default_scenarios(protocol.specification))
+    if protocol.patient is None:
+        return chosen
+    own = with_noise(chosen, protocol.patient.sd, protocol.patient.autocorrelation)
+    return [
+        Scenario(name="no difference"),
+        *(replace(scenario, name=f"{scenario.name}, this patient's noise") for scenario in own),
+    ]
 
 
 def _content(
@@ -114,8 +130,17 @@ UNLIKE = (
 )
 
 
-def _table(characteristics: Characteristics) -> Table:
+CONTINUOUS = (
+    "Simulated trials are fitted by the continuous model, also where the protocol may choose that "
+    "for the ends of the scale, whose chains would take hours."
+)
+
+
+def _table(characteristics: Characteristics, protocol: Protocol) -> Table:
     """Return the chances as a table, each with its Monte Carlo error."""
+    notes = [_calibration(characteristics), UNLIKE]
+    if protocol.specification.ends is not Ends.NEVER:
+        notes.append(CONTINUOUS)
     rows = tuple(
         (
             result.scenario.name,
@@ -144,7 +169,7 @@ def _table(characteristics: Characteristics) -> Table:
             "90 % covers", "unlike", "width", "days",
         ),
         rows=rows,
-        notes=(_calibration(characteristics), UNLIKE),
+        notes=tuple(notes),
     )  # fmt: skip
 
 

@@ -11,13 +11,16 @@ import click
 from models import exact
 from models.data import TrialData
 from models.evidence.calibration import SPECIFICATIONS, calibrate, calibration_table, plot
-from models.evidence.designs import carryover_table, peeking_table, reliability_table
+from models.evidence.designs import carryover_table, peeking_table
 from models.evidence.ends import ends_table
 from models.evidence.gabapentin import FILE as GABAPENTIN
 from models.evidence.gabapentin import gabapentin_table
-from models.evidence.parity import Fit, parity, references
+from models.evidence.parity import Fit, not_covered, parity, references
 from models.evidence.placebo import diaries_of, placebo_table, placebo_test
 from models.evidence.real_files import PLACEBO, daily_means, prepare
+from models.evidence.refusals import refusals_table
+from models.evidence.reliability import plot as reliability_plot
+from models.evidence.reliability import reliability, reliability_table
 from models.evidence.table import Table, markdown
 from models.posterior import Posterior
 from models.specification import Specification
@@ -60,7 +63,8 @@ def parity_command(reference: Path | None, engine: str) -> None:
     cases = {(r.case, r.model, r.engine): r for folder in folders for r in references(folder)}
     if not cases:
         raise click.ClickException("There is no reference case; give their folder by --reference.")
-    _show(parity(cases.values(), _engines(engine)))
+    others = [case for folder in folders for case in not_covered(folder)]
+    _show(parity(cases.values(), _engines(engine), others))
 
 
 @validate.command("real-files")
@@ -143,10 +147,22 @@ def peeking_command(trials: int, seed: int, jobs: int) -> None:
 @click.option("--trials", type=click.IntRange(min=100), default=1000, show_default=True)
 @click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True)
 @click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True)
-def reliability_command(trials: int, seed: int, jobs: int) -> None:
+@click.option(
+    "--plot", "plot_file", type=click.Path(dir_okay=False, path_type=Path), help="SVG to write."
+)
+def reliability_command(trials: int, seed: int, jobs: int, plot_file: Path | None) -> None:
     """Show how often the leader is truly best, by its stated probability."""
     with pieces(jobs) as run:
-        _show(reliability_table(trials=trials, seed=seed, run=run))
+        bins = reliability(trials=trials, seed=seed, run=run)
+    if plot_file is not None:
+        plot_file.write_text(reliability_plot(bins), encoding="utf-8")
+    _show(reliability_table(bins))
+
+
+@validate.command("refusals")
+def refusals_command() -> None:
+    """Force everything that must be refused, and show the reason given."""
+    _show(refusals_table())
 
 
 @validate.command("ends")
