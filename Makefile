@@ -19,7 +19,7 @@ TESTS := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=logical --maxp
 # PostgreSQL, Chromium, chains and killed processes are left to `make test`.
 FAST := not sampling and not browser and not slow and not postgres
 
-.PHONY: help run test check bench docs pictures clean browser
+.PHONY: help run test check bench mutants docs pictures clean browser
 
 help: ## Show these commands.
 	@echo "Lenitive: one patient, several treatments, one honest answer."
@@ -39,6 +39,10 @@ check: $(FOR_WORK) ## Run what a developer wants before each commit, in under tw
 
 bench: $(FOR_WORK) ## Measure the engine and print the tables.
 	@OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks $(ARGS)
+
+mutants: $(FOR_WORK) ## Change the rule and the exposure in hundreds of ways, and see which no test notices.
+	@OMP_NUM_THREADS=1 $(BIN)/python -m mutmut run $(ARGS)
+	@$(BIN)/python -m mutmut results
 
 docs: $(FOR_WORK) ## Build the documentation into docs/_build/html.
 	@$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet -j auto -b html docs docs/_build/html

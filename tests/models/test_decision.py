@@ -10,6 +10,7 @@ import pytest
 from models.data import NO_ARM, trial_data
 from models.decision import (
     Kind,
+    could_be_best,
     coverage,
     decide,
     expected_loss,
@@ -308,3 +309,307 @@ def test_a_sampler_is_trusted_by_its_diagnostics(changes, trusted):
 )
 def test_importance_weights_are_trusted_by_their_tail(k, trusted):
     assert (untrustworthy(Diagnostics(draws=4000, pareto_k=k)) == ()) is trusted
+
+
+# -- at the edges of the rule -----------
+
+
+def test_a_refusal_says_all_its_reasons_and_is_final_unless_told_otherwise():
+    verdict = refuse([Phrase("One."), Phrase("Two.")])
+
+    assert render(verdict.sentence) == "No answer can be given from these data."
+    assert messages(verdict.reasons) == "One. Two."
+    assert verdict.provisional is False
+    assert refuse([], provisional=True).provisional is True
+
+
+@pytest.mark.parametrize("provisional", [True, False])
+def test_a_verdict_is_provisional_until_said_otherwise(provisional):
+    harm = dict.fromkeys("ABC", 0.9)
+
+    assert decide(draws(6, 4, 6), THREE).provisional is True
+    assert decide(draws(6, 4, 6), THREE, provisional=provisional).provisional is provisional
+    refused = decide(draws(6, 4, 6), THREE, severe=harm, provisional=provisional)
+    assert refused.provisional is provisional
+
+
+def test_a_verdict_tells_what_each_choice_would_lose():
+    verdict = decide(np.tile([4.0, 3.0, 6.0], (50, 1)), THREE)
+
+    assert verdict.expected_loss == {"A": 1.0, "B": 0.0, "C": 3.0}
+    assert verdict.p_best == {"A": 0.0, "B": 1.0, "C": 0.0}
+
+
+def test_the_best_arm_is_told_from_each_other_arm_by_its_sizes():
+    """A is two points of ten below B and three below C, exactly."""
+    wide = replace(THREE, scale=Scale(10, 110))
+    verdict = decide(np.tile([60.0, 80.0, 90.0], (50, 1)), wide)
+
+    assert render(verdict.sentence) == (
+        "A is best for this patient: the chance is more than 99 in 100."
+    )
+    sure, never = "more than 99 in 100", "less than 1 in 100"
+    assert [render(reason) for reason in verdict.reasons] == [
+        f"The chance that A is better than B is {sure}.",
+        f"The chance that A is better than B by 10 points or more is {sure}.",
+        f"The chance that A is better than B by 20 points or more is {sure}.",
+        f"The chance that the burden on A is lower than on B by 30 % or more is {never}.",
+        f"The chance that A is better than C is {sure}.",
+        f"The chance that A is better than C by 10 points or more is {sure}.",
+        f"The chance that A is better than C by 20 points or more is {sure}.",
+        f"The chance that the burden on A is lower than on C by 30 % or more is {sure}.",
+    ]
+
+
+def test_three_of_ten_is_thirty_per_cent():
+    verdict = decide(np.tile([7.0, 10.0, 10.0], (50, 1)), THREE)
+
+    assert "by 30 % or more is more than 99" in messages(verdict.reasons)
+
+
+def test_a_tie_is_not_more_than_a_difference_of_nothing():
+    """In one draw of ten A and B are the same: A is still no worse."""
+    b = np.where(np.arange(100) < 10, 4.0, 6.0)
+    verdict = decide(np.stack((np.full(100, 4.0), b, b + 1), axis=1), THREE)
+
+    assert "A is better than B is more than 99 in 100" in messages(verdict.reasons)
+
+
+def test_an_arm_left_out_for_harm_is_not_compared():
+    reasons = messages(decide(draws(3, 5, 7), THREE, severe={"B": 0.3}).reasons)
+
+    assert "better than B" not in reasons
+    assert "A is better than C" in reasons
+
+
+def test_a_single_draw_can_be_judged():
+    assert decide(np.array([[3.0, 5.0, 7.0]]), THREE, severe={"C": 0.9}).arm == "A"
+
+
+def test_what_keeps_the_leader_from_being_best_is_told_by_name():
+    n = 100
+    b = np.where(np.arange(n) < 40, -0.6, -0.4)
+    burden = np.stack((np.zeros(n), b, np.where(np.arange(n) < 10, -9.0, 5.0)), axis=1)
+    rule = ruled(comparator="A", equal_probability=0.99, expected_loss=0.5)
+    verdict = decide(burden, rule)
+
+    assert verdict.kind is Kind.UNDETERMINED
+    assert [render(reason) for reason in verdict.reasons] == [
+        "The chance that B is best is about 90 in 100; the protocol asks for 96 %.",
+        "Choosing B could lose 0.84 points on average; the protocol allows 0.5.",
+        (
+            "The chance that B is better than the reference A by 0.5 points or more is only about "
+            "40 in 100."
+        ),
+    ]
+
+
+def test_the_margin_over_the_reference_may_be_met_exactly_in_half_of_the_draws():
+    b = np.where(np.arange(100) < 50, -0.5, -0.4)
+    burden = np.stack((np.zeros(100), b, np.full(100, 5.0)), axis=1)
+
+    assert decide(burden, ruled(comparator="A", comparator_probability=0.5)).kind is Kind.BEST
+
+
+def test_equal_leaders_need_not_come_first():
+    verdict = decide(draws(9, 4.1, 4), THREE)
+
+    assert (verdict.kind, verdict.equal_arms) == (Kind.EQUAL, ("B", "C"))
+
+
+def test_equality_is_told_with_the_chance_of_the_arm_that_is_least_near():
+    n = 100
+    b = np.where(np.arange(n) < 85, 0.1, 3.0)
+    c = np.where(np.arange(n) < 95, 0.2, 3.0)
+    verdict = decide(np.stack((np.zeros(n), b, c), axis=1), ruled(comparator="A"))
+
+    assert verdict.equal_arms == ("A", "B", "C")
+    assert render(verdict.sentence) == (
+        "A, B, C are practically equal: the chance that they differ by less than 0.5 points is "
+        "about 85 in 100. Choose by preference, cost or safety."
+    )
+
+
+def test_a_difference_of_the_whole_margin_is_not_equality():
+    burden = np.tile([0.0, 0.5, 9.0], (100, 1))
+
+    assert decide(burden, ruled(comparator="A")).kind is Kind.NONE
+
+
+@pytest.mark.parametrize(("lowest", "kind"), [(20, Kind.EQUAL), (21, Kind.UNDETERMINED)])
+def test_the_best_must_be_among_the_equal_with_their_probability(lowest, kind):
+    c = np.where(np.arange(100) < lowest, -9.0, 90.0)
+    burden = np.stack((np.zeros(100), np.full(100, 0.1), c), axis=1)
+
+    assert decide(burden, THREE).kind is kind
+
+
+@pytest.mark.parametrize(("not_below", "kind"), [(80, Kind.NONE), (79, Kind.UNDETERMINED)])
+def test_none_is_better_with_its_probability(not_below, kind):
+    """Where B is below the reference, it is so by the margin exactly."""
+    b = np.where(np.arange(100) < not_below, 3.0, -0.5)
+    burden = np.stack((np.zeros(100), b, np.full(100, 5.0)), axis=1)
+    verdict = decide(burden, ruled(comparator="A", equal_margin=0.5))
+
+    assert verdict.kind is kind
+    if kind is Kind.NONE:
+        assert render(verdict.sentence) == (
+            "None is better than the reference A: the chance that no other is better by 0.5 "
+            "points or more is about 80 in 100."
+        )
+
+
+def test_an_arm_a_little_better_than_the_reference_is_not_better_by_the_margin():
+    n = 100
+    b = np.where(np.arange(n) % 2, 0.7, -0.4)
+    burden = np.stack((np.zeros(n), b, np.full(n, 5.0)), axis=1)
+
+    assert decide(burden, ruled(comparator="A", equal_probability=0.9)).kind is Kind.NONE
+
+
+# -- what calibrates the threshold -----------
+
+
+def test_a_leader_kept_from_best_by_the_threshold_alone_tells_its_probability():
+    assert could_be_best(shares(70, 30, 0), ruled(best=0.99, expected_loss=1.0)) == 0.7
+
+
+def test_a_leader_that_could_lose_too_much_is_best_at_no_threshold():
+    assert could_be_best(shares(70, 30, 0), ruled(best=0.5, expected_loss=0.5)) is None
+
+
+def test_a_reference_in_the_lead_is_best_at_no_threshold():
+    assert could_be_best(shares(100, 0, 0), ruled(comparator="A")) is None
+
+
+def test_a_leader_too_near_the_reference_is_best_at_no_threshold():
+    near = np.tile([0.3, 0.0, 5.0], (100, 1))
+
+    assert could_be_best(near, ruled(comparator="A")) is None
+    assert could_be_best(near, ruled(comparator="C")) == 1.0
+
+
+# -- at the edges of what suffices -----------
+
+FIVES = np.repeat([0, 1, 2, 0, 1, 2], 5)
+
+
+def of_fives(rated, day_arm=FIVES):
+    """Five days a period, of which so many are rated, period by period."""
+    day = np.arange(day_arm.size)
+    outcome = np.where(day % 5 < np.repeat(rated, 5), 5.0 + day % 3, np.nan)
+    return diary(day_arm, outcome, day_period=day // 5)
+
+
+def test_the_least_share_of_rated_days_is_enough():
+    assert insufficiencies(of_fives([3] * 6), THREE) == ()
+
+
+def test_only_thin_periods_are_named():
+    reasons = messages(insufficiencies(of_fives([2, 5, 3, 5, 5, 5]), THREE))
+
+    assert "A has 1 period(s)" in reasons
+    assert "In period 1 only 40 % of the days were rated; at least 60 % are needed." in reasons
+    assert reasons.count("In period") == 1
+
+
+def test_a_thin_run_in_is_not_named():
+    day_arm = np.r_[[NO_ARM] * 5, FIVES]
+    reasons = messages(insufficiencies(of_fives([0, 2, 5, 5, 5, 5, 5], day_arm), THREE))
+
+    assert "In period 2 only" in reasons
+    assert reasons.count("In period") == 1
+
+
+def test_an_arm_without_data_does_not_hide_what_another_lacks():
+    reasons = messages(insufficiencies(of_fives([0, 1, 5, 0, 5, 5]), THREE))
+
+    assert "There is no rating on A." in reasons
+    assert "B has 1 period(s)" in reasons
+
+
+def test_days_left_out_are_no_missing_days():
+    inside = np.arange(42) % 7 >= 4
+    outcome = np.where(inside, 5.0 + np.arange(42) % 3, np.nan)
+
+    assert insufficiencies(diary(WEEKS, outcome, in_analysis=inside), THREE) == ()
+
+
+def test_the_days_of_every_arm_count_to_the_whole():
+    """A is rated on all days, B and C on half: 67 % in all."""
+    rated = np.where(WEEKS == 0, True, np.arange(42) % 2 == 0)
+    reasons = insufficiencies(
+        diary(WEEKS, np.where(rated, WEEKS + np.arange(42) % 3, np.nan)), THREE
+    )
+
+    assert "of all days" not in messages(reasons)
+
+
+def test_a_diary_without_any_arm_is_refused_for_it():
+    reasons = messages(insufficiencies(diary(np.full(14, NO_ARM)), THREE))
+
+    assert reasons.count("There is no rating on") == 3
+    assert "Only 0 % of all days were rated" in reasons
+
+
+def test_four_periods_can_show_a_drift():
+    two = Specification(arms=THREE.arms[:2])
+    data = trial_data(
+        ("A", "B"),
+        np.repeat([0, 1, 1, 0], 7),
+        5.0 + np.arange(28) % 3,
+        day_period=np.repeat(np.arange(4), 7),
+    )
+
+    assert insufficiencies(data, two) == ()
+
+
+def test_a_drift_that_cannot_be_told_says_of_how_many_periods():
+    reasons = insufficiencies(diary(np.repeat([0, 1, 2], 14)), THREE)
+
+    assert "With 3 period(s) a drift over time cannot be told" in messages(reasons)
+
+
+@pytest.mark.parametrize(
+    ("weights", "lacking"),
+    [({"bother": 0.5}, True), ({"bother": 0.0}, False), ({}, False), ({"sleep": 0.5}, False)],
+)
+def test_what_is_weighed_must_have_been_recorded(weights, lacking):
+    data = diary(WEEKS, bothers={"sleep": np.ones(42)})
+    reasons = messages(insufficiencies(data, replace(THREE, weights=weights)))
+
+    assert ("The protocol weighs 'bother', which was not recorded." in reasons) is lacking
+    assert "'sleep'" not in reasons
+
+
+def test_a_period_of_a_single_day_can_be_covered():
+    data = diary([0, 1, 1, 2], [5.0, 4.0, np.nan, 3.0])
+
+    assert coverage(data).tolist() == [1.0, 0.5, 1.0]
+
+
+def test_the_shortest_period_counts_whichever_arm_it_was_given_to():
+    day_arm = np.r_[[0] * 3, [1] * 7, [2] * 7, [0] * 7, [1] * 7, [2] * 7]
+    slow = replace(THREE, arms=(*THREE.arms[:2], Arm(label="C", half_life_days=1.5)))
+
+    assert messages(insufficiencies(diary(day_arm), slow)).endswith(
+        "A period of 3 day(s) on C is shorter than three of its effect half-lives (1.5 days "
+        "each), so its effect cannot be told from what lasts over from before."
+    )
+
+
+def test_why_a_sampler_is_not_trusted_is_told_with_its_figures():
+    bad = Diagnostics(draws=4000, r_hat=1.2, ess_bulk=80.0, ess_tail=90.0, divergences=3)
+    unknown = Diagnostics(draws=4000, r_hat=1.0, ess_tail=2000.0)
+    untold = Diagnostics(draws=4000, r_hat=1.0, ess_bulk=2000.0)
+
+    assert messages(untrustworthy(bad)) == (
+        "The sampler did not converge (R-hat 1.200, effective draws 80, divergences 3), so its "
+        "numbers are not shown."
+    )
+    for diagnostics in (unknown, untold):
+        assert "effective draws 0, divergences 0" in messages(untrustworthy(diagnostics))
+
+
+def test_weights_that_cannot_be_used_tell_their_tail():
+    assert "(Pareto k 0.9)" in messages(untrustworthy(Diagnostics(draws=4000, pareto_k=0.9)))
