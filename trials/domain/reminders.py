@@ -122,13 +122,14 @@ def missed_in_a_row(states: Sequence[str]) -> int:
     """Return how many days were missed since one was answered or not expected.
 
     Args:
-        states: of the days so far, oldest first; days that can still be answered do not count.
+        states: of the days so far, oldest first; days that can still be answered do not count,
+            nor do those that were slept through by the clock ("unasked").
     """
     missed = 0
     for state in reversed(states):
         if state == "missed":
             missed += 1
-        elif state not in {"open", "planned"}:
+        elif state not in {"open", "planned", "unasked"}:
             break
     return missed
 

@@ -9,8 +9,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, case, false, func, or_, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from trials.domain.life_cycle import State
@@ -80,6 +81,7 @@ def open_days(session: Session, now: datetime, most: int) -> list[int]:
         DiaryDayRow.opens_at,
         most,
         state="open",
+        opened_at=now,
     )
 
 
@@ -138,13 +140,22 @@ def days_to_ask(session: Session, ids: Sequence[int]) -> list[DayToAsk]:
 def states_before(
     session: Session, days: Iterable[DayToAsk], look_back: int
 ) -> dict[int, list[str]]:
-    """Return, for each of these days, the states of the days shortly before it, oldest first."""
+    """Return, for each of these days, the states of the days shortly before it, oldest first.
+
+    A missed day that nobody was asked for, because the clock stood still, is "unasked".
+    """
     asked = list(days)
     if not asked:
         return {}
     first = min(d.day for d in asked) - timedelta(days=look_back)
+    was_asked_for = func.coalesce(DiaryDayRow.was_asked_for, false())
+    unasked = and_(DiaryDayRow.state == "missed", ~was_asked_for)
     query = (
-        select(DiaryDayRow.trial_id, DiaryDayRow.day, DiaryDayRow.state)
+        select(
+            DiaryDayRow.trial_id,
+            DiaryDayRow.day,
+            case((unasked, "unasked"), else_=DiaryDayRow.state),
+        )
         .where(
             DiaryDayRow.trial_id.in_({d.trial_id for d in asked}),
             DiaryDayRow.day >= first,
@@ -160,6 +171,8 @@ def states_before(
 
 def silences(session: Session, day_ids: Sequence[int], now: datetime, least: int) -> list[Silence]:
     """Return the running trials of these days in which at least so many were missed in a row.
+
+    Days that nobody was asked for, because the clock stood still, do not count.
 
     A trial whose last diary day is over is left out: nobody can answer it any more.
     """
@@ -200,6 +213,7 @@ def silences(session: Session, day_ids: Sequence[int], now: datetime, least: int
         .where(
             TrialRow.state == State.RUNNING.value,
             DiaryDayRow.state == "missed",
+            DiaryDayRow.was_asked_for,
             DiaryDayRow.number > last.c.after,
         )
         .group_by(
@@ -374,6 +388,32 @@ def waiting_fits(session: Session, purpose: str) -> int:
         )
         or 0
     )
+
+
+def due_now(session: Session, now: datetime) -> dict[str, tuple[int, datetime | None]]:
+    """Return how much of each kind the clock has to do now, and since when the oldest is due.
+
+    Each is counted by the index that the clock itself uses, so the cost grows with what is due.
+    """
+    running = TrialRow.state == State.RUNNING.value
+    day, trial = DiaryDayRow, TrialRow
+    kinds: dict[str, tuple[InstrumentedAttribute[Any], ColumnElement[bool]]] = {
+        "open": (day.opens_at, and_(day.state == "planned", day.opens_at <= now)),
+        "miss": (
+            day.late_until,
+            and_(day.state.in_(["planned", "open"]), day.late_until <= now),
+        ),
+        "remind": (day.remind_at, day.remind_at <= now),
+        "move": (trial.moves_at, and_(running, trial.moves_at <= now)),
+        "complete": (trial.completes_at, and_(running, trial.completes_at <= now)),
+        "fit": (trial.fits_at, and_(running, trial.fits_at <= now)),
+    }
+    found: dict[str, tuple[int, datetime | None]] = {}
+    for name, (column, condition) in kinds.items():
+        query = select(func.count(), func.min(column)).where(condition)
+        count, oldest = session.execute(query).one()
+        found[name] = (count, oldest)
+    return found
 
 
 def _change_days(
