@@ -414,9 +414,9 @@ class Evenings(RuleBasedStateMachine):
             if at < evening.quiet:
                 earlier = [d for d in sorted(states) if d < day]
                 decided = [
-                    states[d]
+                    "unasked" if states[d] == "missed" and not self.evenings[d].asked else states[d]
                     for d in earlier
-                    if states[d] == "answered" or (states[d] == "missed" and self.evenings[d].asked)
+                    if states[d] not in {"open", "planned"}
                 ]
                 if decided[-3:] != ["missed"] * 3:
                     wished = evening.opens if self.hour is None else self.at(day, self.hour.hour)

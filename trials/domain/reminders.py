@@ -122,14 +122,14 @@ def missed_in_a_row(states: Sequence[str]) -> int:
     """Return how many days were missed since one was answered or not expected.
 
     Args:
-        states: of the days so far, oldest first; days that can still be answered do not count,
-            nor do those that were slept through by the clock ("unasked").
+        states: of the days so far, oldest first; days that can still be answered do not count.
+            A day that the clock slept through ("unasked") ends the row: nobody was silent.
     """
     missed = 0
     for state in reversed(states):
         if state == "missed":
             missed += 1
-        elif state not in {"open", "planned", "unasked"}:
+        elif state not in {"open", "planned"}:
             break
     return missed
 

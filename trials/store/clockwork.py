@@ -49,7 +49,7 @@ class Silence:
     Attributes:
         trial_id: row id.
         trial: public id.
-        after: number of the last day that was answered or not expected; 0 if none.
+        after: number of the last day that was answered, not expected or not asked for; 0 if none.
         since: date of the first missed day after it.
         days: how many were missed.
         code: of the patient.
@@ -148,13 +148,11 @@ def states_before(
     if not asked:
         return {}
     first = min(d.day for d in asked) - timedelta(days=look_back)
-    was_asked_for = func.coalesce(DiaryDayRow.was_asked_for, false())
-    unasked = and_(DiaryDayRow.state == "missed", ~was_asked_for)
     query = (
         select(
             DiaryDayRow.trial_id,
             DiaryDayRow.day,
-            case((unasked, "unasked"), else_=DiaryDayRow.state),
+            case((_unasked(), "unasked"), else_=DiaryDayRow.state),
         )
         .where(
             DiaryDayRow.trial_id.in_({d.trial_id for d in asked}),
@@ -172,12 +170,13 @@ def states_before(
 def silences(session: Session, day_ids: Sequence[int], now: datetime, least: int) -> list[Silence]:
     """Return the running trials of these days in which at least so many were missed in a row.
 
-    Days that nobody was asked for, because the clock stood still, do not count.
+    A day that nobody was asked for, because the clock stood still, ends the row.
 
     A trial whose last diary day is over is left out: nobody can answer it any more.
     """
     trials = select(DiaryDayRow.trial_id).where(DiaryDayRow.id.in_(day_ids)).distinct()
-    broken = DiaryDayRow.state.in_(["answered", "paused"]) & (DiaryDayRow.opens_at <= now)
+    decided = or_(DiaryDayRow.state.in_(["answered", "paused"]), _unasked())
+    broken = and_(decided, DiaryDayRow.opens_at <= now)
     last = (
         select(
             DiaryDayRow.trial_id,
@@ -213,7 +212,6 @@ def silences(session: Session, day_ids: Sequence[int], now: datetime, least: int
         .where(
             TrialRow.state == State.RUNNING.value,
             DiaryDayRow.state == "missed",
-            DiaryDayRow.was_asked_for,
             DiaryDayRow.number > last.c.after,
         )
         .group_by(
@@ -414,6 +412,12 @@ def due_now(session: Session, now: datetime) -> dict[str, tuple[int, datetime | 
         count, oldest = session.execute(query).one()
         found[name] = (count, oldest)
     return found
+
+
+def _unasked() -> ColumnElement[bool]:
+    """Return whether a day is missing that nobody was asked for in time."""
+    asked = func.coalesce(DiaryDayRow.was_asked_for, false())
+    return and_(DiaryDayRow.state == "missed", ~asked)
 
 
 def _change_days(
