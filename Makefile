@@ -19,12 +19,12 @@ TESTS := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=logical --maxp
 # PostgreSQL, Chromium, chains and killed processes are left to `make test`.
 FAST := not sampling and not browser and not slow and not postgres
 
-.PHONY: help run test check bench mutants docs pictures clean browser
+.PHONY: help run test check bench mutants docs pictures lighthouse clean browser
 
 help: ## Show these commands.
 	@echo "Lenitive: one patient, several treatments, one honest answer."
 	@echo
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
 run: $(FOR_RUN) ## Start the web server and the scheduler with a demonstration site.
 	@exec $(BIN)/lenitive serve --demo
@@ -50,6 +50,9 @@ docs: $(FOR_WORK) ## Build the documentation into docs/_build/html.
 
 pictures: $(FOR_WORK) browser ## Take the README's pictures from the running product.
 	@OMP_NUM_THREADS=1 $(BIN)/python -m tools.pictures
+
+lighthouse: $(FOR_WORK) browser ## Measure the patient's pages with Lighthouse (needs Node.js with npm).
+	@$(BIN)/python -m tools.lighthouse
 
 clean: ## Remove what was installed and built here; var/ (the data) stays.
 	rm -rf .venv .tools docs/_build dist build .coverage .hypothesis .mypy_cache \

@@ -83,8 +83,9 @@ def _start_clock(desk: Desk, workers: FitWorkers) -> BackgroundScheduler:
     clock.add_listener(_on_error, EVENT_JOB_ERROR)
 
     def every(seconds: float, name: str, work: Callable[[], object]) -> None:
+        timed = partial(jobs.do_timed, desk, name, work)
         clock.add_job(
-            work, "interval", id=name, name=name, seconds=seconds, next_run_time=datetime.now(UTC)
+            timed, "interval", id=name, name=name, seconds=seconds, next_run_time=datetime.now(UTC)
         )
 
     every(HEARTBEAT_SECONDS, "heartbeat", partial(jobs.heartbeat, desk))

@@ -5,8 +5,9 @@ A step that fails in a way nobody foresaw puts its row off first and then raises
 ends with the whole story in the log, and the next one goes on with the other rows.
 """
 
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from types import TracebackType
@@ -24,7 +25,7 @@ from trials.settings import Settings
 from trials.store.clockwork import LookColumn, look_again
 from trials.store.lease import give_back
 from trials.store.outbox import MessageRow
-from trials.store.process import forget_processes, see_process
+from trials.store.process import Tick, forget_processes, see_process
 from trials.store.trial import TrialRow
 
 MOST_ROUNDS = 400
@@ -48,6 +49,7 @@ class Desk:
         settings: of this installation.
         vault: opens the masked sequence for the fits.
         clock: tells the UTC instant.
+        ticks: how each kind of work went last; the heartbeat writes it down.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Desk:
     settings: Settings
     vault: Vault
     clock: Clock
+    ticks: dict[str, Tick] = field(default_factory=dict)
 
 
 def run_due(
@@ -147,8 +150,22 @@ def heartbeat(desk: Desk) -> None:
     """Write down that this scheduler is alive."""
     now = desk.clock()
     with desk.sessions.begin() as session:
-        see_process(session, desk.name, "scheduler", now)
+        see_process(session, desk.name, "scheduler", now, dict(desk.ticks))
         forget_processes(session, now - FORGET_AFTER)
+
+
+def do_timed(desk: Desk, name: str, work: Callable[[], object]) -> None:
+    """Do one kind of work and remember how it went, for the next heartbeat."""
+    began = time.perf_counter()
+
+    def remember(error: BaseException | None = None) -> None:
+        seconds = time.perf_counter() - began
+        kind = "" if error is None else type(error).__qualname__
+        desk.ticks[name] = Tick(desk.clock(), seconds, kind)
+
+    with OnFailure(remember):
+        work()
+    remember()
 
 
 class OnFailure:

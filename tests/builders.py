@@ -6,6 +6,7 @@ from datetime import date, datetime, timedelta
 from uuid import uuid4
 
 import numpy as np
+from itsdangerous import Signer
 from sqlalchemy.orm import Session
 
 from models.analysis import Agreement, Analysis, analyze
@@ -23,6 +24,7 @@ from trials.services.allocation import masked_sequence, sealed_arm_key
 from trials.services.analysis import FitTask, finish_fit, prepare_fit, request_fit
 from trials.services.calibration import finish_study, study_of
 from trials.services.diary import Receipt, record_entry
+from trials.services.invitations import Entry
 from trials.services.patients import add_patient
 from trials.services.running import start_trial
 from trials.services.steps import take_step
@@ -108,10 +110,15 @@ def make_patient(
 
 
 def make_draft(
-    session: Session, clinician: Actor, now: datetime, protocol: Protocol = PROTOCOL
+    session: Session,
+    clinician: Actor,
+    now: datetime,
+    protocol: Protocol = PROTOCOL,
+    *,
+    timezone: str = "Europe/Berlin",
 ) -> TrialRow:
     """Return a draft for a new patient."""
-    patient = make_patient(session, clinician, now)
+    patient = make_patient(session, clinician, now, timezone=timezone)
     trial = create_trial(session, clinician, patient, title="Back pain", protocol=protocol, now=now)
     study_at_once(session, protocol, now)
     return trial
@@ -154,10 +161,15 @@ def study_at_once(
 
 
 def make_ready(
-    session: Session, clinician: Actor, now: datetime, protocol: Protocol = PROTOCOL
+    session: Session,
+    clinician: Actor,
+    now: datetime,
+    protocol: Protocol = PROTOCOL,
+    *,
+    timezone: str = "Europe/Berlin",
 ) -> TrialRow:
     """Return a frozen trial with consent."""
-    trial = make_draft(session, clinician, now, protocol)
+    trial = make_draft(session, clinician, now, protocol, timezone=timezone)
     freeze_protocol(session, VAULT, clinician, trial, revision=trial.revision, now=now)
     today = local_day(now, zone_of(trial.timezone))
     record_consent(session, clinician, trial, given_on=today, now=now)
@@ -165,10 +177,15 @@ def make_ready(
 
 
 def make_running(
-    session: Session, clinician: Actor, now: datetime, protocol: Protocol = PROTOCOL
+    session: Session,
+    clinician: Actor,
+    now: datetime,
+    protocol: Protocol = PROTOCOL,
+    *,
+    timezone: str = "Europe/Berlin",
 ) -> TrialRow:
     """Return a trial whose first day is today."""
-    trial = make_ready(session, clinician, now, protocol)
+    trial = make_ready(session, clinician, now, protocol, timezone=timezone)
     start_trial(
         session,
         VAULT,
@@ -189,6 +206,20 @@ def open_protocol(protocol: Protocol = PROTOCOL) -> Protocol:
 def evening(day: date, hour: int = 20) -> datetime:
     """Return the instant at which clocks in Berlin show this hour."""
     return datetime(day.year, day.month, day.day, hour, tzinfo=zone_of("Europe/Berlin"))
+
+
+def evening_zone(now: datetime) -> str:
+    """Return a zone in which it is between eight and nine in the evening."""
+    offset = 20 - now.hour
+    if offset > 14:
+        offset -= 24
+    return f"Etc/GMT{-offset:+d}" if offset else "Etc/GMT"
+
+
+def signed_device(entry: Entry) -> str:
+    """Return the cookie by which a server with our ``VAULT`` knows a device."""
+    signer = Signer(VAULT.derive("device cookie"), salt="device")
+    return signer.sign(f"{entry.device_id}.{entry.secret}").decode()
 
 
 def answer(pain: int = 4, bother: int = 0) -> Answers:

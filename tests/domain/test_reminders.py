@@ -124,4 +124,6 @@ def test_missing_days_in_a_row():
     assert missed_in_a_row(["missed", "answered", "missed", "missed", "open"]) == 2
     assert reminders_rest(["missed"] * 3 + ["open", "planned"])
     assert not reminders_rest(["missed", "missed", "paused", "missed"])
+    assert not reminders_rest(["missed", "missed", *["unasked"] * 4])
+    assert reminders_rest(["unasked", "missed", "missed", "missed"])
     assert datetime(2026, 3, 1, 16, tzinfo=UTC) == berlin(17)

@@ -29,12 +29,20 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from itsdangerous import Signer
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, sessionmaker
 
 from scheduler.jobs import run_due
-from tests.builders import PROTOCOL, VAULT, make_actor, make_patient, make_site
+from tests.builders import (
+    PROTOCOL,
+    VAULT,
+    evening_zone,
+    make_actor,
+    make_patient,
+    make_site,
+    signed_device,
+    study_at_once,
+)
 from trials.domain.audit import first_broken
 from trials.domain.blinding import Role
 from trials.domain.calendar import local_day, zone_of
@@ -85,14 +93,6 @@ class Report:
     key: str
 
 
-def evening_zone(now: datetime) -> str:
-    """Return a zone in which it is between eight and nine in the evening."""
-    offset = 20 - now.hour
-    if offset > 14:
-        offset -= 24
-    return f"Etc/GMT{-offset:+d}" if offset else "Etc/GMT"
-
-
 def move_in(session: Session, count: int, now: datetime) -> tuple[list[Phone], date]:
     """Start trials, two days ago, of patients with a phone each; return today's date."""
     zone = evening_zone(now)
@@ -104,6 +104,7 @@ def move_in(session: Session, count: int, now: datetime) -> tuple[list[Phone], d
         trial = create_trial(
             session, clinician, patient, title="Pain", protocol=PROTOCOL, now=begun
         )
+        study_at_once(session, PROTOCOL, begun)
         freeze_protocol(session, VAULT, clinician, trial, revision=trial.revision, now=begun)
         day = local_day(begun, zone_of(zone))
         record_consent(session, clinician, trial, given_on=day, now=begun)
@@ -112,9 +113,7 @@ def move_in(session: Session, count: int, now: datetime) -> tuple[list[Phone], d
         )
         link = invite(session, VAULT, SYSTEM, patient, now=now)
         entry = enter_by_link(session, VAULT, link.token, browser=uuid4().hex, now=now)
-        signer = Signer(VAULT.derive("device cookie"), salt="device")
-        cookie = signer.sign(f"{entry.device_id}.{entry.secret}").decode()
-        phones.append(Phone(patient.email, trial.id, cookie))
+        phones.append(Phone(patient.email, trial.id, signed_device(entry)))
     return phones, local_day(now, zone_of(zone))
 
 

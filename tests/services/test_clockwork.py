@@ -291,8 +291,24 @@ def test_months_of_downtime_become_missing_days_without_a_flood(session: Session
     tick(session, asleep_until)
 
     assert states(session, trial)[:22] == ["missed"] * 19 + ["open"] * 2 + ["planned"]
-    assert occasions(session) == {"silence": 1, "diary-rest": 1}
+    assert occasions(session) == {"diary-open": 1}
     assert period_states(session, trial) == ["over", "over", "current", "planned"]
+
+
+def test_after_a_downtime_nobody_is_told_of_a_silence_that_was_the_clocks(session: Session):
+    """Two days missed by the patient, a week slept through: reminders begin anew, three of them."""
+    trial = running(session)
+    days = trial_days(trial)
+    told = []
+    for day in (*days[:2], *days[9:14]):
+        if day != days[9]:
+            tick(session, evening(day, 0))
+        tick(session, evening(day, 17))
+        told.append(occasions(session)["silence"])
+
+    assert told == [0, 0, 0, 0, 0, 0, 1]
+    assert occasions(session)["diary-rest"] == 1
+    assert occasions(session)["diary-open"] == 2 + 4
 
 
 def test_a_trial_that_was_slept_through_whole_is_completed_with_one_message(session: Session):
@@ -564,10 +580,8 @@ def test_many_schedulers_at_once_do_each_thing_once(sessions: sessionmaker[Sessi
             select(AuditRow.subject).where(AuditRow.action == "begin_period")
         ).all()
         assert occasions(session) == {
-            "diary-open": 12,
+            "diary-open": 24,
             "diary-again": 12,
-            "diary-rest": 12,
-            "silence": 12,
         }
         assert len(subjects) == len(set(subjects)) == 24
         assert first_broken(chain(session)) is None

@@ -197,6 +197,23 @@ def test_a_reminder_of_an_answered_diary_is_not_sent(
     assert only_message(sessions).dropped == "not needed"
 
 
+def test_a_reminder_is_not_sent_if_the_diary_is_answered_while_it_waits_its_turn(
+    sessions: sessionmaker[Session],
+):
+    """It was claimed with others before it, and a mail server may take its time for those."""
+    with sessions.begin() as session:
+        clinician = make_actor(session, make_site(session), Role.CLINICIAN)
+        trial = make_running(session, clinician, NOW - timedelta(hours=9))
+        clockwork.open_due_days(session, NOW, address="")
+    with sessions.begin() as session:
+        (claimed,) = claim_messages(session, "slow", NOW).messages
+    with sessions.begin() as session:
+        days_of_trial(session, trial.id)[0].state = "answered"
+
+    with sessions.begin() as session:
+        assert not may_hand_over(session, claimed, "slow", NOW)
+
+
 def test_a_mail_server_gets_the_text_unchanged(
     sessions: sessionmaker[Session], server: Controller, recorder: Recorder, tmp_path: Path
 ):
@@ -351,13 +368,14 @@ def test_a_foreign_domain_in_the_sender_gives_an_ascii_message_id():
 
 NURSERY = """
 import os, signal, sys, time
+told = os.fdopen(os.dup(1), "w")  # for process ids alone: whatever else is printed or logged,
+os.dup2(2, 1)  # by this process or a sender, goes to standard error
 from datetime import UTC, datetime, timedelta
 import trials.services.messages as messages
 messages.claim_messages.__kwdefaults__["lease"] = timedelta(seconds=0.6)
 messages.may_hand_over.__kwdefaults__["lease"] = timedelta(seconds=0.6)
 messages.MOST_AT_ONCE = 3
 from scheduler.jobs import Desk, send_messages
-from trials.keys import Vault
 from trials.keys import Vault
 from trials.services.telephone import transport_of
 from trials.settings import read_settings
@@ -366,7 +384,7 @@ signal.signal(signal.SIGCHLD, signal.SIG_IGN)
 for name in sys.stdin:
     sender = os.fork()
     if sender:
-        print(sender, flush=True)
+        print(sender, file=told, flush=True)
         continue
     settings = read_settings()
     sessions = session_maker(open_engine(settings.database))

@@ -30,6 +30,7 @@ from trials.services.overview import overview_of, trials_of
 from trials.services.running import pause_trial
 from trials.services.trail import trail_of
 from trials.store.account import SiteRow
+from trials.store.reach import ReachRow
 from trials.store.trial import frozen_protocol
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -75,6 +76,29 @@ def test_silence_counts_from_the_last_answer_and_not_while_paused(session, clini
 
     assert (silent.silent, silent.is_silent) == (3, True)
     assert not paused.is_silent
+
+
+def test_who_no_reminder_gets_through_to_is_out_of_reach_until_a_way_works(session, clinician):
+    trial = make_running(session, clinician, START)
+    reached = overview_of(session, trial, START)
+    kept = ReachRow(patient_id=trial.patient_id, email_failed_at=START)
+    session.add(kept)
+    session.flush()
+    failed = overview_of(session, trial, START)
+    kept.phone = "+49301234567"
+    session.flush()
+    by_phone = overview_of(session, trial, START)
+
+    assert not reached.is_unreachable
+    assert (failed.is_unreachable, failed.ways.has_failed) == (True, True)
+    assert (by_phone.is_unreachable, by_phone.ways.has_failed) == (False, True)
+
+
+def test_nobody_is_out_of_reach_while_no_diary_is_asked_for(session, clinician):
+    trial = make_ready(session, clinician, START)
+    trial.patient.email = ""
+
+    assert not overview_of(session, trial, START).is_unreachable
 
 
 def test_a_trial_that_never_started_counts_nothing(session, clinician):

@@ -37,6 +37,7 @@ from trials.services.trials import (
     freeze_protocol,
 )
 from trials.store.account import AccountRow, DeviceRow, PatientRow, SiteRow
+from trials.store.reach import ReachRow
 from trials.store.trial import TrialRow, consent_to, decision_on, frozen_protocol, latest_protocol
 
 NOW = datetime.now(UTC)
@@ -118,6 +119,30 @@ def test_the_list_says_what_waits_for_the_clinician(doctor, session, clinician):
 
     for waits in ("Check the draft and freeze it", "Start the trial", "Resume or stop"):
         assert waits in text
+
+
+def test_a_patient_whose_reminders_come_back_is_told_of_until_the_address_changes(
+    doctor: Visitor, session: Session, clinician: Actor
+):
+    trial = make_running(session, clinician, NOW)
+    patient = f"/clinician/patients/{trial.patient.public_id}"
+    session.commit()
+    before = [doctor.get(page).text for page in ("/clinician/trials", address(trial), patient)]
+    session.add(ReachRow(patient_id=trial.patient_id, email_failed_at=NOW))
+    session.commit()
+    listed, own, contact = (
+        doctor.get(page).text for page in ("/clinician/trials", address(trial), patient)
+    )
+    fields = {"name": "Pat", "email": "new@example.org", "locale": "en"}
+    assert doctor.submit(f"{patient}/edit", **fields).status_code == 303
+
+    assert "come back" not in "".join(before)
+    assert "Reminders come back" in listed
+    assert "Ask for another address" in listed
+    assert "Reminders do not reach the patient" in own
+    assert "e-mail comes back since" in contact
+    assert "by e-mail" in doctor.get(patient).text
+    assert "do not reach" not in doctor.get(address(trial)).text
 
 
 def test_a_patient_who_is_silent_for_three_days_is_an_alert(doctor, session, clinician):

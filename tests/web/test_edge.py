@@ -211,11 +211,29 @@ def test_only_the_public_host_is_answered(new_app, monkeypatch):
     assert ask("/healthz", base_url="https://evil.example").status_code == 400
 
 
-def test_the_monitor_learns_that_the_database_is_gone(tmp_path):
-    app = make_app(f"sqlite:///{tmp_path}/empty.sqlite", tmp_path)
-    app.testing = False
+def test_a_monitor_learns_whether_people_can_be_served(app: Flask, session: Session):
+    ask = app.test_client().get
+    well = [ask(page).status_code for page in ("/livez", "/readyz", "/healthz")]
+    session.connection().exec_driver_sql("UPDATE alembic_version SET version_num = '0001'")
+    session.commit()
+    older = ask("/readyz")
 
-    assert app.test_client().get("/healthz").status_code == 500
+    assert well == [200, 200, 200]
+    assert older.status_code == 503
+    assert "another schema" in older.get_json()["error"]
+    assert ask("/livez").status_code == 200
+
+
+def test_a_monitor_learns_that_the_database_is_gone(tmp_path):
+    """The process is alive all the same: to start it again would not help."""
+    app = make_app("postgresql+psycopg://nobody@127.0.0.1:1/none", tmp_path)
+    ask = app.test_client().get
+
+    gone = ask("/readyz")
+
+    assert gone.status_code == 503
+    assert "does not answer" in gone.get_json()["error"]
+    assert ask("/livez").status_code == 200
     close_app(app)
 
 

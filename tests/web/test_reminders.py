@@ -15,7 +15,7 @@ from trials.domain.blinding import Role
 from trials.services.running import pause_trial
 from trials.store.audit import AuditRow
 from trials.store.outbox import MessageRow
-from trials.store.process import see_process
+from trials.store.process import Tick, see_process
 from trials.store.reach import PushRow, ReachRow, reach_of
 from trials.store.trial import TrialRow
 
@@ -219,23 +219,24 @@ def test_a_message_given_up_is_shown_without_its_reader_and_sent_again(
     page = visitor.get("/admin/condition").text
     assert "550 &lt;…&gt; is unknown" in page
     assert "pat@example.org" not in page
-    path = f"/admin/condition/messages/{message.public_id}"
+    path = f"/admin/condition/messages/{message.id}"
     session.commit()
     for _click in range(2):
         assert visitor.submit(path, "/admin/people/new").status_code == 303
 
     session.refresh(message)
     assert (message.failed_at, message.attempts) == (None, 0)
-    assert session.query(AuditRow).filter_by(action="send_again").count() == 1
+    assert session.query(AuditRow).filter_by(action="do_again").count() == 1
     session.commit()
-    assert visitor.submit("/admin/condition/messages/none", "/admin/people/new").status_code == 404
+    assert visitor.submit("/admin/condition/messages/999", "/admin/people/new").status_code == 404
 
 
 def test_metrics_are_for_the_monitor_alone(new_app, session: Session, monkeypatch):
     monkeypatch.setenv("LENITIVE_METRICS_TOKEN", "s3cret")
     client = new_app().test_client()
     failed_message(session)
-    see_process(session, "scheduler-1", "scheduler", NOON)
+    ticks = {"post": Tick(NOON, 0.25), "time": Tick(NOON, 1.5, "OperationalError")}
+    see_process(session, "scheduler-1", "scheduler", NOON, ticks)
     session.commit()
 
     assert client.get("/metrics").status_code == 401
@@ -247,6 +248,10 @@ def test_metrics_are_for_the_monitor_alone(new_app, session: Session, monkeypatc
     assert (
         'lenitive_process_last_seen_seconds{kind="scheduler",name="scheduler-1"}' in response.text
     )
+    assert 'lenitive_queue_waiting{queue="clock_open"} 0.0' in response.text
+    told = 'process="scheduler-1",work='
+    assert f'lenitive_tick_duration_seconds{{{told}"post"}} 0.25' in response.text
+    assert f'lenitive_tick_failed{{{told}"time"}} 1.0' in response.text
     assert "pat@example.org" not in response.text
 
 

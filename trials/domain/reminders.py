@@ -123,6 +123,7 @@ def missed_in_a_row(states: Sequence[str]) -> int:
 
     Args:
         states: of the days so far, oldest first; days that can still be answered do not count.
+            A day that the clock slept through ("unasked") ends the row: nobody was silent.
     """
     missed = 0
     for state in reversed(states):

@@ -1,5 +1,6 @@
 """Who is doing something, and the record of it."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
@@ -9,7 +10,7 @@ from sqlalchemy.orm import Session
 from trials.domain.blinding import Role
 from trials.domain.errors import NotAllowedError
 from trials.domain.words import marked as _
-from trials.store.audit import add_record
+from trials.store.audit import NewRecord, add_records
 from trials.store.base import Json
 from trials.store.trial import TrialRow
 
@@ -31,6 +32,25 @@ class Actor:
     role: Role | None
     site_id: int | None
     timezone: str = "UTC"
+
+
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """One thing that was done, for the audit trail; see ``record``."""
+
+    action: str
+    subject: str
+    trial: TrialRow | None = None
+    site_id: int | None = None
+    before: Json | None = None
+    after: Json | None = None
+    why: str = ""
+
+    def site(self, actor: Actor) -> int | None:
+        """Return the site it belongs to: the trial's, else the one named, else the actor's."""
+        if self.trial is not None:
+            return self.trial.site_id
+        return self.site_id if self.site_id is not None else actor.site_id
 
 
 SYSTEM = Actor(id=None, public_id="system", role=None, site_id=None)
@@ -84,18 +104,36 @@ def record(
         after: what is. Likewise.
         why: the reason given.
     """
-    site = trial.site_id if trial is not None else site_id if site_id is not None else actor.site_id
-    add_record(
+    deed = Deed(action, subject, trial=trial, site_id=site_id, before=before, after=after, why=why)
+    record_all(session, actor, [deed], now)
+
+
+def record_all(session: Session, actor: Actor, deeds: Iterable[Deed], now: datetime) -> None:
+    """Write many deeds into the audit trail, as one does; best at the end of a transaction.
+
+    Args:
+        session: the transaction the deeds are part of.
+        actor: who.
+        deeds: what, in order.
+        now: UTC instant.
+    """
+    local_at = now.astimezone(ZoneInfo(actor.timezone)).isoformat()
+    add_records(
         session,
-        at=now.astimezone(UTC),
-        local_at=now.astimezone(ZoneInfo(actor.timezone)).isoformat(),
-        actor=actor.public_id,
-        role=actor.role.value if actor.role else "system",
-        action=action,
-        subject=subject,
-        before=before,
-        after=after,
-        why=why,
-        site_id=site,
-        trial_id=trial.id if trial is not None else None,
+        [
+            NewRecord(
+                at=now.astimezone(UTC),
+                local_at=local_at,
+                actor=actor.public_id,
+                role=actor.role.value if actor.role else "system",
+                action=deed.action,
+                subject=deed.subject,
+                before=deed.before,
+                after=deed.after,
+                why=deed.why,
+                site_id=deed.site(actor),
+                trial_id=deed.trial.id if deed.trial is not None else None,
+            )
+            for deed in deeds
+        ],
     )

@@ -5,7 +5,7 @@ look for rows in a state that is over, and change each once. None reads the cloc
 commits; those that take ``most`` do a bounded amount of work and say how much it was.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime, time, timedelta
 
 from sqlalchemy.orm import Session
@@ -20,7 +20,7 @@ from trials.domain.reminders import (
 )
 from trials.keys import Vault
 from trials.services import analysis
-from trials.services.actor import SYSTEM, record
+from trials.services.actor import SYSTEM, Deed, record_all
 from trials.services.language import long_day, write_letter
 from trials.services.messages import queue_message, queue_messages
 from trials.services.reminding import remind, say_that_reminders_rest, with_ways
@@ -127,6 +127,7 @@ def move_periods(session: Session, now: datetime, *, most: int = BATCH) -> int:
     due = trials_to_look_at(session, TrialRow.moves_at, now, most, hold=True)
     periods = periods_of_trials(session, due)
     next_look: dict[int, datetime | None] = {}
+    deeds: list[Deed] = []
     for trial in trials_by_id(session, due):
         try:
             zone = zone_of(trial.timezone)
@@ -135,10 +136,11 @@ def move_periods(session: Session, now: datetime, *, most: int = BATCH) -> int:
             continue
         today = local_day(now, zone)
         for period in periods[trial.id]:
-            _move_period(session, trial, period, today, now)
+            deeds += _move_period(trial, period, today)
         turn = _next_turn(periods[trial.id], today)
         next_look[trial.id] = now + LOOK_LATER if turn is None else instant(turn, time(0), zone)
     look_again(session, TrialRow.moves_at, next_look)
+    record_all(session, SYSTEM, deeds, now)
     return len(due)
 
 
@@ -179,8 +181,9 @@ def complete_due_trial(
         soon = min(now + LOOK_SOON, last.late_until) if now < last.late_until else now + LOOK_SOON
         look_again(session, TrialRow.completes_at, {trial_id: soon})
         return False
-    for period in periods_of_trials(session, [trial_id])[trial_id]:
-        _move_period(session, trial, period, date.max, now)
+    periods = periods_of_trials(session, [trial_id])[trial_id]
+    moves = [deed for period in periods for deed in _move_period(trial, period, date.max)]
+    record_all(session, SYSTEM, moves, now)
     trial.ended_at = now
     take_step(session, SYSTEM, trial, Step.COMPLETE, now)
     _tell_completed(session, trial, now, address)
@@ -227,26 +230,19 @@ def request_due_fit(session: Session, vault: Vault, trial_id: int, now: datetime
     return True
 
 
-def _move_period(
-    session: Session, trial: TrialRow, period: PeriodRow, today: date, now: datetime
-) -> None:
+def _move_period(trial: TrialRow, period: PeriodRow, today: date) -> Iterator[Deed]:
+    """Begin or end a period, or both, as far as the date says; yield what was done."""
     if period.state == "planned" and period.first_day <= today:
-        _set_period(session, trial, period, "current", now)
+        yield _set_period(trial, period, "current")
     if period.state == "current" and period.last_day < today:
-        _set_period(session, trial, period, "over", now)
+        yield _set_period(trial, period, "over")
 
 
-def _set_period(
-    session: Session, trial: TrialRow, period: PeriodRow, state: str, now: datetime
-) -> None:
-    before = period.state
-    period.state = state
-    record(
-        session,
-        SYSTEM,
+def _set_period(trial: TrialRow, period: PeriodRow, state: str) -> Deed:
+    before, period.state = period.state, state
+    return Deed(
         "begin_period" if state == "current" else "end_period",
         f"period:{trial.public_id}/{period.number}",
-        now,
         trial=trial,
         before={"state": before},
         after={"state": state},

@@ -164,7 +164,8 @@ def may_hand_over(
     """Write down that a message is being handed over; the caller commits before it is.
 
     Returns:
-        False if the claim ran out: then it must not be sent.
+        False if the claim ran out, or the diary was answered meanwhile: then it must not be
+        sent.
     """
     return begin_handover(session, message.id, worker, now, now + lease)
 

@@ -11,9 +11,9 @@ from prometheus_client.exposition import generate_latest
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from trials.services.oversight import QUEUES, queue_of
-from trials.store.diary import DiaryDayRow, DiaryEntryRow
-from trials.store.process import ProcessRow
+from trials.services.condition import QUEUES, Queue, clock_queues, queue_of
+from trials.store.diary import DiaryEntryRow
+from trials.store.process import last_ticks, processes
 from trials.store.trial import TrialRow
 
 
@@ -37,24 +37,43 @@ def _queues(session: Session, registry: CollectorRegistry, now: datetime) -> Non
         labels,
         registry=registry,
     )
-    for name, kind in QUEUES.items():
-        queue = queue_of(session, kind, now)
+    found = {name: queue_of(session, kind, now) for name, kind in QUEUES.items()}
+    found |= {f"clock_{name}": queue for name, queue in clock_queues(session, now).items()}
+    for name, queue in found.items():
         waiting.labels(name).set(queue.waiting)
         overdue.labels(name).set(queue.overdue)
         failed.labels(name).set(queue.failed)
-        late = 0.0 if queue.oldest_due is None else (now - queue.oldest_due).total_seconds()
-        age.labels(name).set(max(0.0, late))
+        age.labels(name).set(_age(queue, now))
+
+
+def _age(queue: Queue, now: datetime) -> float:
+    return 0.0 if queue.oldest_due is None else max(0.0, (now - queue.oldest_due).total_seconds())
 
 
 def _processes(session: Session, registry: CollectorRegistry, now: datetime) -> None:
     seen = Gauge(
         "lenitive_process_last_seen_seconds",
-        "Seconds since the last tick of a scheduler or worker.",
+        "Seconds since the last heartbeat of a scheduler or worker.",
         ["kind", "name"],
         registry=registry,
     )
-    for row in session.scalars(select(ProcessRow)):
+    for row in processes(session):
         seen.labels(row.kind, row.name).set((now - row.last_seen_at).total_seconds())
+    labels = ["process", "work"]
+    ended = Gauge(
+        "lenitive_tick_last_seconds", "Seconds since the last tick.", labels, registry=registry
+    )
+    took = Gauge(
+        "lenitive_tick_duration_seconds", "What the last tick took.", labels, registry=registry
+    )
+    broke = Gauge(
+        "lenitive_tick_failed", "Whether an error ended the last tick.", labels, registry=registry
+    )
+    for process, ticks in last_ticks(session).items():
+        for work, tick in ticks.items():
+            ended.labels(process, work).set((now - tick.at).total_seconds())
+            took.labels(process, work).set(tick.seconds)
+            broke.labels(process, work).set(bool(tick.error))
 
 
 def _diary(session: Session, registry: CollectorRegistry, now: datetime) -> None:
@@ -64,10 +83,3 @@ def _diary(session: Session, registry: CollectorRegistry, now: datetime) -> None
         trials.labels(state).set(count)
     entries = Gauge("lenitive_diary_entries", "Diary reports kept.", registry=registry)
     entries.set(session.scalar(select(func.count()).select_from(DiaryEntryRow)) or 0)
-    late = Gauge(
-        "lenitive_diary_days_overdue", "Days that should be open or missed.", registry=registry
-    )
-    overdue = select(func.count()).where(
-        DiaryDayRow.state == "planned", DiaryDayRow.opens_at <= now
-    )
-    late.set(session.scalar(overdue) or 0)

@@ -14,6 +14,7 @@ from trials.domain.blinding import Blinding, Role
 from trials.domain.calendar import local_day, zone_of
 from trials.domain.life_cycle import UNDER_WAY, State
 from trials.services.actor import Actor, require_role
+from trials.services.reach import Ways, ways_to
 from trials.store.diary import DiaryDayRow
 from trials.store.trial import ConsentRow, PeriodRow, ProtocolRow, TrialRow
 
@@ -43,6 +44,7 @@ class TrialOverview:
         due: days answered or missed.
         silent: diary days missed in a row up to now.
         consented: whether the patient agreed to the frozen protocol.
+        ways: by which ways the patient is reminded, and which of them failed.
     """
 
     public_id: str
@@ -62,6 +64,7 @@ class TrialOverview:
     due: int
     silent: int
     consented: bool
+    ways: Ways
 
     @property
     def adherence(self) -> float | None:
@@ -72,6 +75,11 @@ class TrialOverview:
     def is_silent(self) -> bool:
         """Whether the patient of a running trial has stopped answering."""
         return self.state is State.RUNNING and self.silent >= SILENT_DAYS
+
+    @property
+    def is_unreachable(self) -> bool:
+        """Whether a diary is asked for, or will be, and no reminder gets through."""
+        return self.state in UNDER_WAY and not self.ways.is_reachable
 
 
 def trials_of(session: Session, actor: Actor, now: datetime) -> tuple[TrialOverview, ...]:
@@ -98,6 +106,7 @@ def _overviews(
     counts = {row.trial_id: row for row in _count_days(session, ids, now)}
     agreed = _consented(session, ids)
     periods = _periods(session, ids)
+    ways = ways_to(session, {trial.patient_id: trial.patient for trial in trials}.values())
     found = []
     for trial in trials:
         count = counts.get(trial.id)
@@ -126,6 +135,7 @@ def _overviews(
                 due=count.due if count else 0,
                 silent=count.silent if count and under_way else 0,
                 consented=trial.id in agreed,
+                ways=ways[trial.patient_id],
             )
         )
     return tuple(found)

@@ -5,6 +5,7 @@ changes it; the clinic sees who cannot be reached.
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, time
@@ -65,6 +66,11 @@ class Ways:
     def is_reachable(self) -> bool:
         """Whether any way is left."""
         return self.email or self.sms or self.browsers > 0
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether a way that the patient wanted was refused for good."""
+        return self.email_failed_at is not None or self.phone_failed_at is not None
 
 
 def save_wishes(
@@ -169,8 +175,8 @@ def ways_to(session: Session, patients: Iterable[PatientRow]) -> dict[int, Ways]
     asked = list(patients)
     ids = [patient.id for patient in asked]
     said = reach_of_many(session, ids)
-    browsers = [push.patient_id for push in listening(session, ids)]
-    return {p.id: _ways(p, said.get(p.id), browsers.count(p.id)) for p in asked}
+    browsers = Counter(push.patient_id for push in listening(session, ids))
+    return {p.id: _ways(p, said.get(p.id), browsers[p.id]) for p in asked}
 
 
 def note_unreachable(session: Session, message: MessageRow, why: str, now: datetime) -> None:

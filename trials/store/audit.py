@@ -1,9 +1,10 @@
 """The audit trail: rows that are only ever added, each tied to the one before."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
+from typing import TypedDict
 
-from sqlalchemy import ForeignKey, select, text
+from sqlalchemy import ForeignKey, insert, select, text
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from trials.domain.audit import FIRST_LINK, AuditRecord, link_hash
@@ -48,55 +49,43 @@ class AuditRow(Base, kw_only=True):
         )
 
 
-def add_record(
-    session: Session,
-    *,
-    at: datetime,
-    local_at: str,
-    actor: str,
-    role: str,
-    action: str,
-    subject: str,
-    before: Json | None,
-    after: Json | None,
-    why: str,
-    site_id: int | None,
-    trial_id: int | None,
-) -> AuditRow:
-    """Append a record behind the newest one; writers queue until the transaction ends."""
+class NewRecord(TypedDict):
+    """What is said when something is recorded; its place in the chain follows."""
+
+    at: datetime
+    local_at: str
+    actor: str
+    role: str
+    action: str
+    subject: str
+    before: Json | None
+    after: Json | None
+    why: str
+    site_id: int | None
+    trial_id: int | None
+
+
+def add_records(session: Session, new: Sequence[NewRecord]) -> None:
+    """Append records behind the newest one; writers queue until the transaction ends.
+
+    Many at once cost the queue hardly more than one: call it last in a transaction.
+    """
+    if not new:
+        return
+    session.flush()  # while others need not wait for it yet
     if session.get_bind().dialect.name == "postgresql":
         session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _CHAIN_LOCK})
-    newest = session.scalar(select(AuditRow).order_by(AuditRow.number.desc()).limit(1))
-    record = AuditRecord(
-        number=1 if newest is None else newest.number + 1,
-        at=at,
-        local_at=local_at,
-        actor=actor,
-        role=role,
-        action=action,
-        subject=subject,
-        before=before,
-        after=after,
-        why=why,
-    )
-    row = AuditRow(
-        number=record.number,
-        at=at,
-        local_at=local_at,
-        site_id=site_id,
-        trial_id=trial_id,
-        actor=actor,
-        role=role,
-        action=action,
-        subject=subject,
-        before=before,
-        after=after,
-        why=why,
-        hash=link_hash(FIRST_LINK if newest is None else newest.hash, record),
-    )
-    session.add(row)
-    session.flush()
-    return row
+    newest = session.execute(
+        select(AuditRow.number, AuditRow.hash).order_by(AuditRow.number.desc()).limit(1)
+    ).one_or_none()
+    number, link = newest or (0, FIRST_LINK)
+    rows: list[dict[str, object]] = []
+    for one in new:
+        number += 1
+        said = {key: value for key, value in one.items() if key not in {"site_id", "trial_id"}}
+        link = link_hash(link, AuditRecord(number=number, **said))  # type: ignore[arg-type]
+        rows.append({**one, "number": number, "hash": link})
+    session.execute(insert(AuditRow), rows)
 
 
 def chain(session: Session) -> Iterator[tuple[AuditRecord, str]]:

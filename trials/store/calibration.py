@@ -10,7 +10,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from trials.store.base import Base, Json
-from trials.store.lease import LeaseMixin
+from trials.store.lease import GIVEN_UP, LeaseMixin
 
 _WAITING = text("done_at IS NULL AND failed_at IS NULL")
 
@@ -31,6 +31,12 @@ class CalibrationRow(Base, LeaseMixin, kw_only=True):
             "id",
             sqlite_where=_WAITING,
             postgresql_where=_WAITING,
+        ),
+        Index(
+            "ix_calibration_given_up",
+            "failed_at",
+            sqlite_where=GIVEN_UP,
+            postgresql_where=GIVEN_UP,
         ),
     )
 

@@ -9,8 +9,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, case, false, func, or_, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from trials.domain.life_cycle import State
@@ -48,7 +49,7 @@ class Silence:
     Attributes:
         trial_id: row id.
         trial: public id.
-        after: number of the last day that was answered or not expected; 0 if none.
+        after: number of the last day that was answered, not expected or not asked for; 0 if none.
         since: date of the first missed day after it.
         days: how many were missed.
         code: of the patient.
@@ -80,6 +81,7 @@ def open_days(session: Session, now: datetime, most: int) -> list[int]:
         DiaryDayRow.opens_at,
         most,
         state="open",
+        opened_at=now,
     )
 
 
@@ -138,13 +140,20 @@ def days_to_ask(session: Session, ids: Sequence[int]) -> list[DayToAsk]:
 def states_before(
     session: Session, days: Iterable[DayToAsk], look_back: int
 ) -> dict[int, list[str]]:
-    """Return, for each of these days, the states of the days shortly before it, oldest first."""
+    """Return, for each of these days, the states of the days shortly before it, oldest first.
+
+    A missed day that nobody was asked for, because the clock stood still, is "unasked".
+    """
     asked = list(days)
     if not asked:
         return {}
     first = min(d.day for d in asked) - timedelta(days=look_back)
     query = (
-        select(DiaryDayRow.trial_id, DiaryDayRow.day, DiaryDayRow.state)
+        select(
+            DiaryDayRow.trial_id,
+            DiaryDayRow.day,
+            case((_unasked(), "unasked"), else_=DiaryDayRow.state),
+        )
         .where(
             DiaryDayRow.trial_id.in_({d.trial_id for d in asked}),
             DiaryDayRow.day >= first,
@@ -161,10 +170,13 @@ def states_before(
 def silences(session: Session, day_ids: Sequence[int], now: datetime, least: int) -> list[Silence]:
     """Return the running trials of these days in which at least so many were missed in a row.
 
+    A day that nobody was asked for, because the clock stood still, ends the row.
+
     A trial whose last diary day is over is left out: nobody can answer it any more.
     """
     trials = select(DiaryDayRow.trial_id).where(DiaryDayRow.id.in_(day_ids)).distinct()
-    broken = DiaryDayRow.state.in_(["answered", "paused"]) & (DiaryDayRow.opens_at <= now)
+    decided = or_(DiaryDayRow.state.in_(["answered", "paused"]), _unasked())
+    broken = and_(decided, DiaryDayRow.opens_at <= now)
     last = (
         select(
             DiaryDayRow.trial_id,
@@ -374,6 +386,38 @@ def waiting_fits(session: Session, purpose: str) -> int:
         )
         or 0
     )
+
+
+def due_now(session: Session, now: datetime) -> dict[str, tuple[int, datetime | None]]:
+    """Return how much of each kind the clock has to do now, and since when the oldest is due.
+
+    Each is counted by the index that the clock itself uses, so the cost grows with what is due.
+    """
+    running = TrialRow.state == State.RUNNING.value
+    day, trial = DiaryDayRow, TrialRow
+    kinds: dict[str, tuple[InstrumentedAttribute[Any], ColumnElement[bool]]] = {
+        "open": (day.opens_at, and_(day.state == "planned", day.opens_at <= now)),
+        "miss": (
+            day.late_until,
+            and_(day.state.in_(["planned", "open"]), day.late_until <= now),
+        ),
+        "remind": (day.remind_at, day.remind_at <= now),
+        "move": (trial.moves_at, and_(running, trial.moves_at <= now)),
+        "complete": (trial.completes_at, and_(running, trial.completes_at <= now)),
+        "fit": (trial.fits_at, and_(running, trial.fits_at <= now)),
+    }
+    found: dict[str, tuple[int, datetime | None]] = {}
+    for name, (column, condition) in kinds.items():
+        query = select(func.count(), func.min(column)).where(condition)
+        count, oldest = session.execute(query).one()
+        found[name] = (count, oldest)
+    return found
+
+
+def _unasked() -> ColumnElement[bool]:
+    """Return whether a day is missing that nobody was asked for in time."""
+    asked = func.coalesce(DiaryDayRow.was_asked_for, false())
+    return and_(DiaryDayRow.state == "missed", ~asked)
 
 
 def _change_days(

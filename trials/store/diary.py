@@ -16,6 +16,7 @@ from sqlalchemy import (
     select,
     text,
 )
+from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import Mapped, Session, aliased, mapped_column
 from sqlalchemy.orm.util import AliasedClass
 
@@ -65,6 +66,19 @@ class DiaryDayRow(Base, kw_only=True):
     state: Mapped[str] = mapped_column(default="planned")
     remind_at: Mapped[datetime | None] = mapped_column(default=None)
     """When the patient is reminded once more; None before the day opens and afterwards."""
+    opened_at: Mapped[datetime | None] = mapped_column(default=None)
+    """When the clock opened it. A day that was slept through is missing like any other, but
+    nobody was asked for it, so it is no sign that the patient fell silent."""
+
+    @hybrid_property
+    def was_asked_for(self) -> bool:
+        """Whether the patient could be reminded of it in time."""
+        return self.opened_at is not None and self.opened_at < self.closes_at
+
+    @was_asked_for.inplace.expression
+    @classmethod
+    def _was_asked_for(cls) -> ColumnElement[bool]:
+        return cls.opened_at < cls.closes_at
 
 
 class DiaryEntryRow(Base, kw_only=True):

@@ -6,7 +6,7 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, sel
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from trials.store.base import Base, Json, new_public_id
-from trials.store.lease import LeaseMixin
+from trials.store.lease import GIVEN_UP, LeaseMixin
 
 _WAITING = text("done_at IS NULL AND failed_at IS NULL")
 
@@ -24,6 +24,12 @@ class FitRow(Base, LeaseMixin, kw_only=True):
         UniqueConstraint("trial_id", "purpose", "data_hash", "protocol_hash"),
         Index("ix_fit_trial_done", "trial_id", "done_at"),
         Index("ix_fit_waiting", "due_at", "id", sqlite_where=_WAITING, postgresql_where=_WAITING),
+        Index(
+            "ix_fit_given_up",
+            "failed_at",
+            sqlite_where=GIVEN_UP,
+            postgresql_where=GIVEN_UP,
+        ),
     )
 
     public_id: Mapped[str] = mapped_column(unique=True, default_factory=new_public_id)

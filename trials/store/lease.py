@@ -7,10 +7,12 @@ another worker takes the row. Any number of workers may ask at once.
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import Text, or_, select, update
+from sqlalchemy import Text, or_, select, text, update
 from sqlalchemy.orm import Mapped, MappedAsDataclass, Session, mapped_column
 
 LONGEST_ERROR = 2000
+GIVEN_UP = text("failed_at IS NOT NULL AND done_at IS NULL")
+"""Of work that somebody has to look at; every kind has an index of it."""
 
 
 class LeaseMixin(MappedAsDataclass, kw_only=True):
@@ -156,3 +158,10 @@ def give_back[Row: LeaseMixin](
         held.due_at = now + back_off(held.attempts)
     session.flush()
     return held
+
+
+def try_again(session: Session, row: LeaseMixin, now: datetime) -> None:
+    """Put work that was given up back into its queue, as if it had never been tried."""
+    row.failed_at = row.claimed_by = row.leased_until = None
+    row.attempts, row.due_at = 0, now
+    session.flush()

@@ -7,7 +7,7 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, sel
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from trials.store.base import Base, Json, new_public_id
-from trials.store.lease import LeaseMixin
+from trials.store.lease import GIVEN_UP, LeaseMixin
 
 _WAITING = text("done_at IS NULL AND failed_at IS NULL")
 
@@ -27,6 +27,12 @@ class LookRow(Base, LeaseMixin, kw_only=True):
             "outcome IN ('', 'clear', 'not_clear', 'not_needed')", name="known_outcome"
         ),
         Index("ix_look_waiting", "due_at", "id", sqlite_where=_WAITING, postgresql_where=_WAITING),
+        Index(
+            "ix_look_given_up",
+            "failed_at",
+            sqlite_where=GIVEN_UP,
+            postgresql_where=GIVEN_UP,
+        ),
     )
 
     public_id: Mapped[str] = mapped_column(unique=True, default_factory=new_public_id)

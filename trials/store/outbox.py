@@ -4,13 +4,23 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import NotRequired, TypedDict
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, select, text, update
+from sqlalchemy import (
+    CheckConstraint,
+    ForeignKey,
+    Index,
+    Text,
+    exists,
+    or_,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from trials.store.base import Base, new_public_id
 from trials.store.diary import DiaryDayRow
-from trials.store.lease import LeaseMixin
+from trials.store.lease import GIVEN_UP, LeaseMixin
 
 _WAITING = text("done_at IS NULL AND failed_at IS NULL")
 
@@ -30,6 +40,12 @@ class MessageRow(Base, LeaseMixin, kw_only=True):
         CheckConstraint("channel IN ('email', 'sms', 'push')", name="known_channel"),
         Index(
             "ix_message_waiting", "due_at", "id", sqlite_where=_WAITING, postgresql_where=_WAITING
+        ),
+        Index(
+            "ix_message_given_up",
+            "failed_at",
+            sqlite_where=GIVEN_UP,
+            postgresql_where=GIVEN_UP,
         ),
     )
 
@@ -109,7 +125,14 @@ def mark_unknown(session: Session, ids: Sequence[int], error: str, now: datetime
 def begin_handover(
     session: Session, message_id: int, worker: str, now: datetime, until: datetime
 ) -> bool:
-    """Write down that a message is being handed over; return False if it is not ours any more."""
+    """Write down that a message is being handed over; return False if it must not be.
+
+    It must not if it is not ours any more, or if it became pointless since it was claimed: the
+    diary that it asks for was answered, or it is too late for it.
+    """
+    still_asked = exists().where(
+        DiaryDayRow.id == MessageRow.diary_day_id, DiaryDayRow.state == "open"
+    )
     ours = session.scalar(
         update(MessageRow)
         .where(
@@ -118,6 +141,8 @@ def begin_handover(
             MessageRow.leased_until > now,
             MessageRow.done_at.is_(None),
             MessageRow.failed_at.is_(None),
+            or_(MessageRow.void_after.is_(None), MessageRow.void_after > now),
+            or_(MessageRow.diary_day_id.is_(None), still_asked),
         )
         .values(sending_at=now, leased_until=until)
         .returning(MessageRow.id),

@@ -1,5 +1,6 @@
 """Bring a database's schema up to date, through Alembic's own functions."""
 
+from functools import cache
 from pathlib import Path
 
 from alembic import command
@@ -7,6 +8,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, text
+from sqlalchemy.orm import Session
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _UPGRADE_LOCK = 7_274_836
@@ -32,6 +34,13 @@ def current_revision(engine: Engine) -> str | None:
         return MigrationContext.configure(connection).get_current_revision()
 
 
+def has_newest_schema(session: Session) -> bool:
+    """Return whether the database is as this version of the code needs it; quick."""
+    context = MigrationContext.configure(session.connection())
+    return context.get_current_revision() == newest_revision()
+
+
+@cache
 def newest_revision() -> str | None:
     """Return the revision this version of the code needs."""
     return ScriptDirectory(str(_MIGRATIONS)).get_current_head()

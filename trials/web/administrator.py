@@ -12,8 +12,9 @@ from sqlalchemy.orm import Session
 
 from trials.domain.blinding import Role
 from trials.domain.errors import AccountError
-from trials.services import accounts, oversight
-from trials.services.oversight import Condition, FailedMessage, TrailPage
+from trials.services import accounts, condition, oversight
+from trials.services.condition import Condition
+from trials.services.oversight import TrailPage
 from trials.store.account import AccountRow, SiteRow
 from trials.web.access import open_to
 from trials.web.edge import (
@@ -43,7 +44,9 @@ MENU = (
         also=("administrator.edit_site",),
     ),
     MenuItem(Role.ADMINISTRATOR, lazy_gettext("Audit trail"), "administrator.audit"),
-    MenuItem(Role.ADMINISTRATOR, lazy_gettext("State of the system"), "administrator.condition"),
+    MenuItem(
+        Role.ADMINISTRATOR, lazy_gettext("State of the system"), "administrator.show_condition"
+    ),
 )
 
 
@@ -113,7 +116,6 @@ class ConditionPage:
     """All that templates/administrator/condition.html may use."""
 
     condition: Condition
-    failed: tuple[FailedMessage, ...]
     at: datetime
 
 
@@ -256,23 +258,22 @@ def check() -> ResponseReturnValue:
 
 @bp.get("/condition")
 @open_to(Role.ADMINISTRATOR)
-def condition() -> ResponseReturnValue:
-    """Show which processes run and what waits to be done."""
+def show_condition() -> ResponseReturnValue:
+    """Show which processes run, what they did last, what waits and what was given up."""
     at = now()
     with transaction() as session:
-        state = oversight.condition_of_machine(session, current_actor(), now=at)
-        failed = tuple(oversight.failed_messages(session, current_actor()))
-    return render_template("administrator/condition.html", page=ConditionPage(state, failed, at))
+        page = ConditionPage(condition.condition_of_machine(session, current_actor(), now=at), at)
+    return render_template("administrator/condition.html", page=page)
 
 
-@bp.post("/condition/messages/<message>")
+@bp.post("/condition/<queue>/<int:row>")
 @open_to(Role.ADMINISTRATOR)
-def send_again(message: str) -> ResponseReturnValue:
-    """Try a message that was given up once more."""
+def do_again(queue: str, row: int) -> ResponseReturnValue:
+    """Try work that was given up once more."""
     with transaction() as session:
-        oversight.send_again(session, current_actor(), message, now())
-    flash(_("The message is tried again within a minute."), "success")
-    return redirect(url_for("administrator.condition"), code=303)
+        condition.do_again(session, current_actor(), queue, row, now())
+    flash(_("It is tried again within a minute."), "success")
+    return redirect(url_for("administrator.show_condition"), code=303)
 
 
 def _carry_out(account: str, deed: Callable[..., None], sentence: str) -> ResponseReturnValue:

@@ -123,7 +123,8 @@ class TrialsPage:
         lines: the trials that pass the filter, what waits for the clinician first.
         total: how many there are without a filter.
         running: how many run.
-        alerts: how many need attention.
+        alerts: how many patients are silent.
+        unreachable: how many get no reminder though a diary is asked for.
         waiting: how many wait for the clinician.
         state: the chosen filter.
         mine: whether only the reader's own are shown.
@@ -134,6 +135,7 @@ class TrialsPage:
     total: int
     running: int
     alerts: int
+    unreachable: int
     waiting: int
     state: str
     mine: bool
@@ -277,7 +279,8 @@ def list_trials() -> ResponseReturnValue:
         lines=tuple(chosen),
         total=len(lines),
         running=sum(line.state in UNDER_WAY for _overview, line in lines),
-        alerts=sum(bool(line.alert) for _overview, line in lines),
+        alerts=sum(overview.is_silent for overview, _line in lines),
+        unreachable=sum(overview.is_unreachable for overview, _line in lines),
         waiting=sum(bool(line.waits) for _overview, line in lines),
         state=state if state in STATE_FILTERS else "",
         mine=mine,
@@ -316,7 +319,7 @@ def _trial_line(overview: TrialOverview) -> TrialLine:
         clinician=overview.clinician,
         where=_where(overview),
         adherence="" if overview.adherence is None else percent_text(overview.adherence),
-        alert=_silence(overview),
+        alert=_silence(overview) or _out_of_reach(overview),
         waits=_waits(overview),
     )
 
@@ -347,6 +350,15 @@ def _silence(overview: TrialOverview) -> str:
     )
 
 
+def _out_of_reach(overview: TrialOverview) -> str:
+    """Return that no reminder gets through to the patient, "" if one does."""
+    if not overview.is_unreachable:
+        return ""
+    if overview.ways.has_failed:
+        return str(_("Reminders come back"))
+    return str(_("No way to send reminders"))
+
+
 def _waits(overview: TrialOverview) -> str:
     """Return what waits for the clinician, "" if it is somebody else's turn."""
     match overview.state:
@@ -356,8 +368,9 @@ def _waits(overview: TrialOverview) -> str:
             return str(_("Start the trial") if overview.consented else _("Record consent"))
         case State.PAUSED:
             return str(_("Resume or stop"))
-        case State.RUNNING if overview.is_silent:
-            return str(_("Call the patient"))
+        case State.RUNNING if overview.is_silent or overview.is_unreachable:
+            call = overview.is_silent
+            return str(_("Call the patient") if call else _("Ask for another address"))
         case State.RELEASED:
             return str(_("Read the result and decide"))
     return ""
@@ -477,6 +490,8 @@ def _notices(
                 _("Please get in touch: a short call often helps, a pause is better than a gap."),
             )
         )
+    if overview.state in UNDER_WAY and (overview.is_unreachable or overview.ways.has_failed):
+        found.append(_reach_notice(overview))
     found += _looks(session, trial)
     found += [
         Notice(
@@ -489,6 +504,34 @@ def _notices(
     if trial.current_state is State.STOPPED and trial.end_reason:
         found.append(Notice(_("The trial was stopped"), trial.end_reason, "info"))
     return tuple(found)
+
+
+def _reach_notice(overview: TrialOverview) -> Notice:
+    """Say which reminders do not get through, and what helps."""
+    if not overview.is_unreachable:
+        return Notice(
+            _("Some reminders come back"),
+            _(
+                "One way to the patient was refused for good and is not tried any more; others "
+                "work. The patient's page says which."
+            ),
+            "info",
+        )
+    if overview.ways.has_failed:
+        return Notice(
+            _("Reminders do not reach the patient"),
+            _(
+                "They come back, and are not sent any more. Ask the patient for an address that "
+                "works; reminders go on as soon as it is changed."
+            ),
+        )
+    return Notice(
+        _("Reminders do not reach the patient"),
+        _(
+            "There is no e-mail address, no number for text messages, and no phone with messages "
+            "turned on. Ask the patient whether that is wanted."
+        ),
+    )
 
 
 def _looks(session: Session, trial: TrialRow) -> Iterable[Notice]:

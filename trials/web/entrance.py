@@ -7,6 +7,7 @@ from flask import Blueprint, make_response, redirect, render_template, request, 
 from flask.typing import ResponseReturnValue
 from flask_security import login_user, logout_user
 from sqlalchemy import select
+from sqlalchemy.exc import DBAPIError
 
 from trials.domain.blinding import Role
 from trials.domain.errors import InvitationError, NotFoundError
@@ -14,6 +15,7 @@ from trials.domain.words import marked as _
 from trials.services import accounts, invitations
 from trials.services.invitations import Entry
 from trials.store.account import AccountRow, PatientRow, SiteRow, patients_of_site
+from trials.store.schema import has_newest_schema
 from trials.web.access import open_to_patient, public
 from trials.web.edge import (
     current_actor,
@@ -127,12 +129,25 @@ def help_page() -> ResponseReturnValue:
     return render_template("entrance/help.html")
 
 
-@bp.get("/healthz")
+@bp.get("/livez")
 @public
-def health() -> ResponseReturnValue:
-    """Answer a monitor: the process runs and the database answers."""
-    with transaction() as database:
-        database.execute(select(SiteRow.id).limit(1)).first()
+def alive() -> ResponseReturnValue:
+    """Answer a monitor: the process runs. It need not be restarted while this answers."""
+    return {"status": "ok"}
+
+
+@bp.get("/healthz")
+@bp.get("/readyz")
+@public
+def ready() -> ResponseReturnValue:
+    """Answer a monitor or proxy: this process can serve people now, or a sentence why not."""
+    try:
+        with transaction() as database:
+            fits = has_newest_schema(database)
+    except DBAPIError:
+        return {"status": "failed", "error": "The database does not answer."}, 503
+    if not fits:
+        return {"status": "failed", "error": "The database has another schema than needed."}, 503
     return {"status": "ok"}
 
 

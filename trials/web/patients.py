@@ -7,7 +7,7 @@ from zoneinfo import available_timezones
 from babel import Locale, UnknownLocaleError
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from flask_babel import format_date, format_datetime
+from flask_babel import format_date, format_datetime, ngettext
 from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
@@ -15,7 +15,7 @@ from trials.domain.blinding import Role
 from trials.domain.diary import FieldErrors
 from trials.domain.errors import TrialError
 from trials.domain.life_cycle import State
-from trials.services import invitations, patients
+from trials.services import invitations, patients, reach
 from trials.store.account import PatientRow
 from trials.store.trial import trials_of_patient
 from trials.web.access import open_to
@@ -359,6 +359,7 @@ def _patient_page(session: Session, patient: PatientRow) -> PatientPage:
         facts=(
             (str(_("Name")), patient.name),
             (str(_("E-mail")), patient.email or str(_("none: no reminders by e-mail"))),
+            (str(_("Reminders")), _reminders(reach.ways_to(session, [patient])[patient.id])),
             (str(_("Time zone")), patient.timezone.replace("_", " ")),
             (str(_("Language")), _language_name(patient.locale)),
         ),
@@ -385,6 +386,21 @@ def _patient_page(session: Session, patient: PatientRow) -> PatientPage:
         revoke_href=url_for("patients.ask_to_revoke", patient=own),
         new_trial_href=url_for("setup.new_trial", patient=own),
     )
+
+
+def _reminders(ways: reach.Ways) -> str:
+    """Return by which ways the patient is reminded, and which failed since when."""
+    told = [str(_("by e-mail"))] if ways.email else []
+    told += [str(_("by text message"))] if ways.sms else []
+    if ways.browsers:
+        told.append(str(ngettext("on %(num)s device", "on %(num)s devices", ways.browsers)))
+    if ways.email_failed_at is not None:
+        since = format_date(ways.email_failed_at, "medium")
+        told.append(str(_("e-mail comes back since %(day)s", day=since)))
+    if ways.phone_failed_at is not None:
+        since = format_date(ways.phone_failed_at, "medium")
+        told.append(str(_("text messages come back since %(day)s", day=since)))
+    return "; ".join(told) or str(_("none: the patient is not reminded"))
 
 
 def _zones() -> tuple[tuple[str, str], ...]:
