@@ -11,7 +11,8 @@ from tests.builders import evening, fill_day, make_actor, make_running, make_sit
 from trials.domain.blinding import Role
 from trials.domain.errors import DiaryClosedError
 from trials.domain.life_cycle import State
-from trials.services.diary import adherence, open_day, own_entries, today
+from trials.services.diary import own_entries
+from trials.services.diary_days import adherence, open_day, today
 from trials.services.running import pause_trial
 from trials.store.audit import AuditRow
 from trials.store.diary import DiaryEntryRow, find_day, revisions_of_day
