@@ -31,6 +31,8 @@ from trials.store.erasure import erasure_of
 from trials.store.trial import TrialRow, frozen_protocol, lock_trial
 
 SALT_BYTES = 16
+_ASKED_LATER = frozenset({"other_effects", "rescue", "intake_reason", "intake_words", "by_proxy"})
+"""Answers that entries without a salt are older than."""
 
 ANALYSED = frozenset({State.ANALYSED, *RESULT_KNOWN})
 """States in which the diary is what the answer was made from, and stays so."""
@@ -298,7 +300,14 @@ def _digest(entry: DiaryEntryRow | None, *, doubtful: bool = False) -> dict[str,
         "revision": entry.revision,
         "source": entry.source,
         "minutes_late": entry.minutes_late,
-        "answers": canonical_hash(
-            {"salt": entry.salt, "answers": entry.answers} if entry.salt else entry.answers
-        ),
+        "answers": _proof(entry),
     }
+
+
+def _proof(entry: DiaryEntryRow) -> str:
+    """Return the digest of an entry's answers; of an older one as it was written then."""
+    if entry.salt:
+        return canonical_hash({"salt": entry.salt, "answers": entry.answers})
+    content = plain(entry.answers)
+    assert isinstance(content, dict)  # noqa: S101  # a dataclass becomes an object
+    return canonical_hash({k: v for k, v in content.items() if k not in _ASKED_LATER})
