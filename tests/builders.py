@@ -222,6 +222,11 @@ def signed_device(entry: Entry) -> str:
     return signer.sign(f"{entry.device_id}.{entry.secret}").decode()
 
 
+def last_evening(session: Session, trial: TrialRow, period: int) -> datetime:
+    """Return the evening on which a period is asked about."""
+    return evening([d.day for d in days_of_trial(session, trial.id) if d.period == period][-1])
+
+
 def answer(pain: int = 4, bother: int = 0) -> Answers:
     """Return the answers of an ordinary evening."""
     return Answers(pain=pain, bother=bother, side_effects={"nausea": 0}, intake=Intake.ALL)

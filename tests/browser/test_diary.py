@@ -1,5 +1,6 @@
 """The patient's evening in a real Chromium: by thumb, by keyboard, without script, by axe."""
 
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -47,6 +48,9 @@ pytestmark = pytest.mark.browser
 NARROWEST, PHONE, DESK = 320, 390, 1280
 NOON = datetime(2026, 3, 1, 11, 0, tzinfo=UTC)
 LAST_OF_BOX = date(2026, 3, 7)
+SECONDS_A_TAP, SECONDS_A_THOUGHT = 0.31, 1.2
+"""Of the keystroke-level model for touch screens (El Batran and Dunlop 2014)."""
+MOST_SECONDS = 20
 MOST_TAPS = 12
 
 SIDE_EFFECTS = (
@@ -173,7 +177,7 @@ def visit(browser: "Browser", site: Site, complaints: list[str]) -> Iterator:
 def test_a_usual_evening_takes_few_taps(visit, site: Site, complaints: list[str]):
     """From the first page to the receipt, every question answered: goal at most twelve."""
     page = visit("/today")
-    taps = 0
+    taps, began = 0, time.monotonic()
     for target in (
         page.get_by_role("link", name="Fill in today's diary"),
         page.locator("#pain-4"),
@@ -188,7 +192,13 @@ def test_a_usual_evening_takes_few_taps(visit, site: Site, complaints: list[str]
         taps += 1
 
     page.get_by_text("Your report of Saturday, March 7 is kept.").wait_for()
+    machine = time.monotonic() - began
+    person = taps * (SECONDS_A_TAP + SECONDS_A_THOUGHT)
+    print(  # noqa: T201  # the measure is the point
+        f"a usual evening: {taps} taps, {person:.0f} s of a person, {machine:.1f} s of waiting"
+    )
     assert taps <= MOST_TAPS
+    assert person <= MOST_SECONDS
     assert site.pain_of("blinded", LAST_OF_BOX) == 4
     assert complaints == []
 

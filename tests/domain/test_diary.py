@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trials.domain.diary import Intake, Questionnaire, SideEffect, check_answers
+from trials.domain.diary import Intake, Questionnaire, SideEffect
+from trials.domain.diary_form import check_answers
 from trials.domain.errors import ProtocolError
 
 DRY_MOUTH = SideEffect("dry_mouth", "Dry mouth")

@@ -41,10 +41,10 @@ from trials.domain.commitment import draw_allocation
 from trials.domain.protocol import Protocol
 from trials.keys import Vault, open_vault
 from trials.logs import configure_logging
-from trials.services import allocation
+from trials.services import allocation, diary
 from trials.services.allocation import UnblindingReason, dispensing_list, unblind_period
 from trials.services.analysis import finish_fit, prepare_fit, request_fit
-from trials.services.guesses import record_guess
+from trials.services.guesses import record_guess, record_impression
 from trials.services.scrutiny import scrutinize
 from trials.settings import Settings
 from trials.store import base
@@ -114,6 +114,7 @@ def _build(
     """Live through most of a trial in a world with this seed, and read all there is."""
     monkeypatch.setattr(allocation, "new_seed", lambda: seed)
     monkeypatch.setattr(base, "secrets", SimpleNamespace(choice=Random(7).choice))
+    monkeypatch.setattr(diary, "new_salt", lambda: "00" * 16)
     Uuid.reset()
     configure_logging("info")  # the first world would else log in another form than the second
     settings = Settings(
@@ -187,6 +188,8 @@ def _live(
             trial = session.get_one(TrialRow, trial_id)
             if number % 9 != 8:
                 fill_day(session, trial, day, 3 + number % 5, bother=number % 3, key=f"k{number}")
+            if number == 6:  # the last day of the first period
+                say_what_it_was(session, trial, evening(day, 21))
     at = evening(last + timedelta(days=2), 9)
     with sessions.begin() as session:
         trial = session.get_one(TrialRow, trial_id)
@@ -201,7 +204,6 @@ def _live(
             explanation="A test of the alarm.",
             now=at,
         )
-        record_guess(session, trial, period=1, treatment="ibuprofen", certainty=2, why="", now=at)
     run_due(sessions, settings, vault, at, fits=False)
     with sessions.begin() as session:
         trial = session.get_one(TrialRow, trial_id)
@@ -212,6 +214,13 @@ def _live(
         beside = scrutinize(found, task.beside, seed=task.seed)
         finish_fit(session, vault, fit, task, found, at, scrutiny=beside)
     return at
+
+
+def say_what_it_was(session: Session, trial: TrialRow, at: datetime) -> None:
+    record_guess(session, trial, period=1, treatment="ibuprofen", certainty=2, why="", now=at)
+    record_impression(
+        session, trial, period=1, change=2, words="Slept better.", preference=1, now=at
+    )
 
 
 class Uuid:

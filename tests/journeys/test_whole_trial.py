@@ -239,6 +239,8 @@ def _freeze_consent_and_start(clinic: Clinic, page: "Page") -> str:
         clinic.looks_right(page, deed)
         if field:
             page.locator(f"[name={field}]").fill(value)
+        if deed == "consent":
+            page.get_by_label("Keep what was reported").check()
         page.locator("main form button[type=submit]").first.click()
         page.wait_for_url(trial)
     with clinic.sessions() as session:

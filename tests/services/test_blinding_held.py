@@ -9,6 +9,7 @@ from models.words import render
 from tests.builders import (
     PROTOCOL,
     VAULT,
+    last_evening,
     make_actor,
     make_completed,
     make_fit,
@@ -40,7 +41,8 @@ def given_in(session: Session, trial: TrialRow) -> list[str]:
 
 
 def guess(session: Session, trial: TrialRow, period: int, treatment: str) -> None:
-    record_guess(session, trial, period=period, treatment=treatment, certainty=3, why="", now=NOW)
+    at = last_evening(session, trial, period)
+    record_guess(session, trial, period=period, treatment=treatment, certainty=3, why="", now=at)
 
 
 def release(session: Session, people: dict[Role, Actor], trial: TrialRow) -> None:

@@ -9,9 +9,12 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from tests.builders import evening, fill_day, make_actor, make_running, make_site, trial_days
 from trials.domain.blinding import Role
+from trials.domain.canonical import canonical_hash
 from trials.domain.errors import DiaryClosedError
 from trials.domain.life_cycle import State
-from trials.services.diary import adherence, open_day, own_entries, today
+from trials.services import diary
+from trials.services.diary import own_entries
+from trials.services.diary_days import adherence, open_day, today
 from trials.services.running import pause_trial
 from trials.store.audit import AuditRow
 from trials.store.diary import DiaryEntryRow, find_day, revisions_of_day
@@ -233,3 +236,34 @@ def test_once_the_answers_are_worked_out_the_diary_is_closed(session: Session, t
     with pytest.raises(DiaryClosedError, match="worked out"):
         fill_day(session, trial, day, pain=0)
     assert fill_day(session, trial, day, key="k1").repeated, "what was kept is still confirmed"
+
+
+def test_the_trail_proves_an_entry_and_lets_nobody_guess_it(session: Session, trial):
+    """Two days with the same answers have different digests: a list of all answers is no help."""
+    first, second = trial_days(trial)[:2]
+    fill_day(session, trial, first)
+    fill_day(session, trial, second)
+
+    records = session.scalars(select(AuditRow).where(AuditRow.action == "record_entry")).all()
+    digests = {str((record.after or {})["answers"]) for record in records}
+    assert len(digests) == 2
+
+
+def test_an_entry_from_before_the_salt_keeps_the_digest_it_had(session: Session, trial):
+    day = trial_days(trial)[0]
+    fill_day(session, trial, day, 6)
+    entry = own_entries(session, trial)[day]
+    session.expunge(entry)
+    entry.salt = ""
+    old = {
+        "pain": 6,
+        "bother": 0,
+        "side_effects": {"nausea": 0},
+        "sleep": None,
+        "interference": None,
+        "rescue_doses": None,
+        "intake": "all",
+        "note": "",
+    }
+
+    assert diary._proof(entry) == canonical_hash(old)

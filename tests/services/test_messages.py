@@ -516,6 +516,7 @@ def test_dropped_files_are_complete_while_senders_are_killed(
 
 
 LETTERS: dict[str, dict[str, object]] = {
+    "answers_removed": {"code": "P-07"},
     "answer_clear": {"code": "P-07", "block": 2},
     "call_asked": {"code": "P-07"},
     "code_opened": {"code": "P-07", "period": 2, "reason": "overdose"},
@@ -525,6 +526,7 @@ LETTERS: dict[str, dict[str, object]] = {
     "harm_found": {"code": "P-07", "block": 2},
     "patient_paused": {"code": "P-07"},
     "patient_stopped": {"code": "P-07"},
+    "problem_reported": {"code": "P-07"},
     "silence": {"code": "P-07", "days": 3, "since": "Sunday, March 1, 2026"},
     "trial_completed": {"code": "P-07"},
 }

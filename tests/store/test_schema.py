@@ -9,7 +9,19 @@ from sqlalchemy.exc import DatabaseError
 from trials.store.database import metadata
 from trials.store.schema import current_revision, downgrade_schema, newest_revision
 
-ONLY_ADDED = ("audit", "diary_entry", "allocation", "unblinding", "release", "decision", "guess")
+ONLY_ADDED = (
+    "audit",
+    "diary_entry",
+    "allocation",
+    "unblinding",
+    "release",
+    "decision",
+    "guess",
+    "impression",
+    "photo",
+    "confirmation",
+    "erasure",
+)
 
 
 def test_a_migrated_database_has_exactly_the_tables_of_the_code(engine: Engine):

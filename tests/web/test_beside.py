@@ -14,6 +14,7 @@ from tests.builders import (
     PROTOCOL,
     VAULT,
     actor_for,
+    last_evening,
     make_account,
     make_completed,
     make_running,
@@ -123,8 +124,9 @@ def test_a_blinded_analyst_reads_what_tells_no_arm(clinic: Clinic):
 
 
 def test_after_the_release_every_row_is_there_for_both(clinic: Clinic):
+    at = last_evening(clinic.session, clinic.trial, 1)
     record_guess(
-        clinic.session, clinic.trial, period=1, treatment="ibuprofen", certainty=2, why="", now=NOW
+        clinic.session, clinic.trial, period=1, treatment="ibuprofen", certainty=2, why="", now=at
     )
     clinic.release(clinic.analyse())
     pages = (

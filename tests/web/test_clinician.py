@@ -12,6 +12,7 @@ from tests.builders import (
     VAULT,
     actor_for,
     fill_day,
+    last_evening,
     make_account,
     make_actor,
     make_completed,
@@ -218,7 +219,8 @@ def test_a_trial_is_frozen_agreed_to_and_started_page_by_page(doctor, session, c
     assert "Start the trial" not in text  # consent comes first
 
     today = NOW.date().isoformat()
-    assert take("consent", given_on=today) == 303
+    assert take("consent", given_on=today) == 422, "what was agreed has to be said"
+    assert take("consent", given_on=today, on_withdrawal="remove") == 303
     start = (NOW + timedelta(days=1)).date().isoformat()
     assert take("start", start_day=start) == 303
     assert take("pause", reason="A stay in hospital") == 303
@@ -251,6 +253,7 @@ def test_only_what_is_legal_now_is_offered_and_possible(doctor, session, clinici
             continue
         fields = {"csrf_token": token, "revision": revision, "reason": "x"}
         fields |= {"start_day": NOW.date().isoformat(), "given_on": NOW.date().isoformat()}
+        fields |= {"on_withdrawal": "keep"}
         answer = doctor.post(address(trial, deed), data=fields)
         assert answer.status_code in {303, 409}  # 303: frozen, or agreed to, already
         assert state_of(session, trial) == state
@@ -333,7 +336,7 @@ def test_while_blinded_the_page_shows_presence_and_no_answer(doctor, session, cl
         treatment="ibuprofen",
         certainty=3,
         why="it burned",
-        now=NOW,
+        now=last_evening(session, trial, 1),
     )
     session.commit()
 
@@ -633,7 +636,12 @@ def test_the_date_of_a_future_consent_is_refused(doctor, session, clinician):
     session.commit()
     future = date(NOW.year + 1, 1, 1).isoformat()
 
-    response = doctor.submit(address(trial, "consent"), revision=trial.revision, given_on=future)
+    response = doctor.submit(
+        address(trial, "consent"),
+        revision=trial.revision,
+        given_on=future,
+        on_withdrawal="keep",
+    )
 
     assert response.status_code == 422
     assert "The day of consent lies in the future." in response.text

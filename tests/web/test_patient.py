@@ -50,6 +50,7 @@ from trials.services.trials import decide
 from trials.store.account import PatientRow
 from trials.store.audit import AuditRow
 from trials.store.diary import DiaryDayRow, DiaryEntryRow, latest_entries
+from trials.store.impression import impressions_of_trial
 from trials.store.outbox import MessageRow
 from trials.store.trial import TrialRow, guesses_of_trial, periods_of_trial
 
@@ -608,8 +609,10 @@ def test_no_page_of_a_blinded_trial_names_a_treatment(clinic: Clinic):
 def test_the_guess_lists_all_treatments_alike_in_every_period(clinic: Clinic):
     _trial, client = clinic.trial()
 
-    with at(evening(FIRST + timedelta(days=27))):
-        pages = [client.get(f"/period/{n}/guess").text for n in (1, 2, 3, 4)]
+    pages = []
+    for number in (1, 2, 3, 4):
+        with at(evening(FIRST + timedelta(days=7 * number - 1))):
+            pages.append(client.get(f"/period/{number}/guess").text)
 
     lists = {tuple(re.findall(r'name="treatment" value="([^"]+)"', page)) for page in pages}
     assert lists == {("amitriptyline", "ibuprofen", "unknown")}
@@ -631,9 +634,9 @@ def test_a_guess_is_asked_on_the_last_day_and_the_first_answer_stands(clinic: Cl
         after = words(client.get("/today"))
 
     assert early.status_code == 409
-    assert "One question about box" in asked
+    assert "Some questions about box" in asked
     assert kept.status_code == again.status_code == 303
-    assert "One question about box" not in after
+    assert "Some questions about box" not in after
     with clinic.sessions() as session:
         (guess,) = guesses_of_trial(session, trial.id)
     assert (guess.treatment, guess.certainty, guess.why) == ("ibuprofen", 2, "Taste")
@@ -664,12 +667,31 @@ def test_a_treatment_that_is_no_candidate_is_no_guess(clinic: Clinic):
         assert guesses_of_trial(session, trial.id) == []
 
 
-def test_an_open_trial_asks_for_no_guess(clinic: Clinic):
-    _trial, client = clinic.trial(protocol=open_protocol(RESCUED))
+def test_an_open_trial_asks_how_it_was_and_for_no_guess(clinic: Clinic):
+    trial, client = clinic.trial(protocol=open_protocol(RESCUED))
 
     with at(evening(FIRST + timedelta(days=6))):
-        assert "One question" not in words(client.get("/today"))
-        assert client.get("/period/1/guess").status_code == 409
+        asked = client.get("/period/1/guess")
+        sent = client.post("/period/1/guess", data={"change": "2", "words": "Slept better"})
+
+    assert 'name="treatment"' not in asked.text
+    assert sent.status_code == 303
+    with clinic.sessions() as session:
+        (kept,) = impressions_of_trial(session, trial.id)
+        assert guesses_of_trial(session, trial.id) == []
+    assert (kept.change, kept.words, kept.preference) == (2, "Slept better", None)
+
+
+def test_after_two_days_the_questions_about_a_period_are_closed(clinic: Clinic):
+    _trial, client = clinic.trial()
+    last = FIRST + timedelta(days=6)
+
+    with at(evening(last + timedelta(days=2), 16)):
+        open_still = client.get("/period/1/guess").status_code
+    with at(evening(last + timedelta(days=2), 17)):
+        closed = client.get("/period/1/guess").status_code
+
+    assert (open_still, closed) == (200, 409)
 
 
 # ---- the result ----------------------------------------------------------------------------

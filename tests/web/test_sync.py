@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -28,6 +29,7 @@ from tests.builders import (
     open_protocol,
 )
 from tests.plugins.web import Visitor, close_app, make_app
+from tests.services.test_photos import a_photo
 from tests.web.test_patient import at, local
 from trials.domain.blinding import Role
 from trials.domain.clocks import LONGEST_WAIT
@@ -36,6 +38,7 @@ from trials.services.invitations import revoke_all
 from trials.services.running import pause_trial
 from trials.store.audit import AuditRow
 from trials.store.diary import DiaryDayRow, DiaryEntryRow, find_day, latest_entry
+from trials.store.photo import PhotoRow
 from trials.store.trial import TrialRow, periods_of_trial
 from trials.web.patient import pack
 from trials.web.patient.sync import LARGEST_BODY
@@ -75,6 +78,12 @@ class Phone:
 
     def send(self, entry: object) -> TestResponse:
         return self.client.post("/offline/entry", json=entry, headers=JSON)
+
+    def send_photo(self, key: str, content: bytes) -> TestResponse:
+        form = {"key": key, "trial": self.trial.public_id, "photo": (BytesIO(content), "photo")}
+        return self.client.post(
+            "/offline/photo", data=form, headers=JSON, content_type="multipart/form-data"
+        )
 
     def check(self, keys: object) -> TestResponse:
         return self.client.post("/offline/check", json={"keys": keys}, headers=JSON)
@@ -349,7 +358,7 @@ MALFORMED: dict[str, Any] = {
     "fields that are a list": {"fields": ["pain"]},
     "a field that is a number": {"fields": {"pain": 4}},
     "half a character": {"fields": USUAL | {"note": "\ud800"}},
-    "too many fields": {"fields": {f"side_effect-{n}": "0" for n in range(41)}},
+    "too many fields": {"fields": {f"side_effect-{n}": "0" for n in range(61)}},
     "a field too long": {"fields": USUAL | {"note": "x" * 4001}},
     "a time that is a text": {"written_at": "2026-03-01"},
     "a time that is true": {"written_at": True},
@@ -492,6 +501,7 @@ def test_the_pack_holds_two_weeks_of_hours_and_no_answer(clinic: Clinic):
     assert [d["known"] for d in days[:2]] == [1, 0]
     assert set(first) == {
         "day", "name", "opens", "ends", "closes", "late_until", "known", "kit", "treatment",
+        "times",
     }  # fmt: skip
 
 
@@ -577,3 +587,47 @@ def test_the_manifest_speaks_the_patients_language_and_begins_today(clinic: Clin
     for icon in told["icons"]:
         with clinic.app.test_client().get(icon["src"]) as image:
             assert image.status_code == 200
+
+
+# ---- photos ----------------------------------------------------------------------------------
+
+
+def test_a_photo_follows_its_report_once_and_a_lost_one_is_asked_for(clinic: Clinic):
+    phone = clinic.phone()
+    entry = phone.entry()
+    with at(EVENING):
+        before = phone.send_photo(entry["key"], a_photo())
+        key = phone.send(entry).json["kept_as"]
+        asked = {"keys": [key], "photos": [key]}
+        missing = phone.client.post("/offline/check", json=asked, headers=JSON)
+        sent = [phone.send_photo(key, a_photo()) for _again in range(2)]
+        found = phone.client.post("/offline/check", json=asked, headers=JSON)
+
+    assert (before.status_code, before.json["reason"]) == (409, "closed")
+    assert missing.json == {"unknown": [], "unknown_photos": [key]}
+    assert [answer.json for answer in sent] == [{"kept": True}] * 2
+    assert found.json == {"unknown": [], "unknown_photos": []}
+    with clinic.sessions() as session:
+        assert len(session.scalars(select(PhotoRow.id)).all()) == 1
+
+
+def test_a_photo_that_is_none_or_of_somebody_else_is_refused_with_a_sentence(clinic: Clinic):
+    phone, other = clinic.phone(), clinic.phone()
+    with at(EVENING):
+        key = phone.send(phone.entry()).json["kept_as"]
+        none = phone.send_photo(key, b"<svg/>")
+        foreign = other.send_photo(key, a_photo())
+        nothing = phone.client.post("/offline/photo", data={"key": key}, headers=JSON)
+
+    assert (none.status_code, none.json["reason"]) == (422, "photo")
+    assert "no photo that can be read" in none.json["error"]
+    assert foreign.status_code == 409
+    assert nothing.status_code == 400
+    with clinic.sessions() as session:
+        assert session.scalars(select(PhotoRow.id)).all() == []
+
+
+def test_without_a_diary_no_form_is_kept(clinic: Clinic):
+    phone = clinic.phone(make=make_ready)
+    with at(EVENING):
+        assert set(phone.pack().json["shells"]) == {"today", "away"}

@@ -5,7 +5,6 @@ the ones before it. Nothing is filled in beforehand, and what is not answered st
 missing: it never becomes a zero.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -18,6 +17,10 @@ SEVEREST = 3
 MOST_RESCUE_DOSES = 50
 LONGEST_NOTE = 500
 MOST_SIDE_EFFECTS = 12
+MOST_OTHER_EFFECTS = 3
+LONGEST_EFFECT = 80
+LONGEST_WHY = 200
+MOST_RESCUE_MEDICINES = 4
 
 FieldErrors = dict[str, str]
 """Field name -> English sentence, a key of the translation catalogue."""
@@ -30,6 +33,30 @@ class Intake(StrEnum):
     PART = "part"
     NONE = "none"
 
+
+class IntakeReason(StrEnum):
+    """Why the treatment was not taken as planned."""
+
+    FORGOT = "forgot"
+    SIDE_EFFECTS = "side_effects"
+    FELT_WELL = "felt_well"
+    NO_HELP = "no_help"
+    ILL = "ill"
+    NONE_LEFT = "none_left"
+    ADVISED = "advised"
+    OTHER = "other"
+
+
+INTAKE_REASONS: dict[IntakeReason, str] = {
+    IntakeReason.FORGOT: _("Forgot"),
+    IntakeReason.SIDE_EFFECTS: _("Side effects"),
+    IntakeReason.FELT_WELL: _("Felt well"),
+    IntakeReason.NO_HELP: _("Did not help"),
+    IntakeReason.ILL: _("Ill"),
+    IntakeReason.NONE_LEFT: _("Had none"),
+    IntakeReason.ADVISED: _("Was told to"),
+    IntakeReason.OTHER: _("Other"),
+}
 
 INTAKE_FRACTION: dict[Intake, float] = {Intake.ALL: 1.0, Intake.PART: 0.5, Intake.NONE: 0.0}
 """Dose fraction a_t of the exposure model; "part" is unknown and taken as half."""
@@ -57,6 +84,34 @@ class SideEffect:
 
 
 @dataclass(frozen=True, slots=True)
+class OtherEffect:
+    """A side effect that is not on the list, in the patient's words.
+
+    Attributes:
+        text: what it was.
+        severity: 1-3 (mild, moderate, severe).
+    """
+
+    text: str
+    severity: int
+
+
+@dataclass(frozen=True, slots=True)
+class RescueUse:
+    """How much of one rescue medicine was needed.
+
+    Attributes:
+        medicine: name, as the protocol writes it.
+        doses: 1-50; a medicine that was not needed is left out.
+        last_at: local time of the last dose, "HH:MM", or "" if not said.
+    """
+
+    medicine: str
+    doses: int
+    last_at: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Questionnaire:
     """What is asked every day: the union of all arms' side effects, the same in every period.
 
@@ -65,12 +120,14 @@ class Questionnaire:
         sleep: whether sleep is asked.
         interference: whether interference with activities is asked.
         rescue: name of the rescue medicine, "" if there is none.
+        more_rescue: names of others, each asked for by itself.
     """
 
     side_effects: tuple[SideEffect, ...] = ()
     sleep: bool = True
     interference: bool = True
     rescue: str = ""
+    more_rescue: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         keys = [item.key for item in self.side_effects]
@@ -81,6 +138,16 @@ class Questionnaire:
                 _("The diary lists at most %(most)s side effects; choose the ones that matter."),
                 most=MOST_SIDE_EFFECTS,
             )
+        medicines = self.rescue_medicines
+        if len(set(medicines)) != len(medicines) or len(medicines) > MOST_RESCUE_MEDICINES:
+            raise ProtocolError(_("Give each rescue medicine once, four at most."))
+        if self.more_rescue and not (self.rescue and all(self.more_rescue)):
+            raise ProtocolError(_("Every rescue medicine needs a name."))
+
+    @property
+    def rescue_medicines(self) -> tuple[str, ...]:
+        """Names of all rescue medicines, in the order they are asked for."""
+        return (self.rescue, *self.more_rescue) if self.rescue else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +160,14 @@ class Answers:
         side_effects: severity 0-3 of each listed item.
         sleep: how much pain disturbed sleep, 0-10, or None.
         interference: how much pain got in the way, 0-10, or None.
-        rescue_doses: number of doses, or None if not asked or not answered.
+        rescue_doses: number of doses of all medicines, or None if not asked or not answered.
         intake: whether the day's treatment was taken.
         note: free text, "" if none.
+        other_effects: side effects that are not on the list.
+        rescue: which rescue medicines were needed, and how much of each.
+        intake_reason: why the treatment was not taken as planned, None if not said.
+        intake_words: the same in the patient's words, "" if none.
+        by_proxy: whether somebody else, such as a carer, filled this in for the patient.
     """
 
     pain: int
@@ -106,104 +178,8 @@ class Answers:
     rescue_doses: int | None = None
     intake: Intake | None = None
     note: str = ""
-
-
-def check_answers(
-    questionnaire: Questionnaire, form: Mapping[str, str]
-) -> tuple[Answers | None, FieldErrors]:
-    """Read a submitted form.
-
-    Fields: ``pain``, ``any_side_effects`` (yes or no), ``side_effect-KEY`` (0-3), ``bother``,
-    ``sleep``, ``interference``, ``intake``, ``rescue_doses``, ``note``.
-
-    Returns:
-        The answers, or None and a sentence for each field that needs attention.
-    """
-    errors: FieldErrors = {}
-    pain = _required(form, "pain", SCALE_MAXIMUM, _("Please choose a number from 0 to 10."), errors)
-    bother, severities = _check_side_effects(questionnaire, form, errors)
-    sleep = _optional(form, "sleep", SCALE_MAXIMUM, errors) if questionnaire.sleep else None
-    interference = (
-        _optional(form, "interference", SCALE_MAXIMUM, errors)
-        if questionnaire.interference
-        else None
-    )
-    intake = _check_intake(form, errors)
-    rescue = _check_rescue(form, errors) if questionnaire.rescue else None
-    note = form.get("note", "").strip()
-    if len(note) > LONGEST_NOTE:
-        errors["note"] = _("Please keep the note under 500 characters.")
-    if errors or pain is None or bother is None:
-        return None, errors
-    return Answers(pain, bother, severities, sleep, interference, rescue, intake, note), {}
-
-
-def _check_side_effects(
-    questionnaire: Questionnaire, form: Mapping[str, str], errors: FieldErrors
-) -> tuple[int | None, dict[str, int]]:
-    """Return bother and severities; "no side effects" answers all items with none."""
-    said = form.get("any_side_effects", "")
-    if said not in {"yes", "no"}:
-        errors["any_side_effects"] = _("Please say whether you had side effects.")
-        return None, {}
-    if said == "no":
-        return 0, {item.key: 0 for item in questionnaire.side_effects}
-    severities: dict[str, int] = {}
-    for item in questionnaire.side_effects:
-        severity = _optional(form, f"side_effect-{item.key}", SEVEREST, errors)
-        if severity is not None:
-            severities[item.key] = severity
-    bother = _required(
-        form,
-        "bother",
-        SCALE_MAXIMUM,
-        _("Please choose how much the side effects bothered you, from 0 to 10."),
-        errors,
-    )
-    return bother, severities
-
-
-def _check_intake(form: Mapping[str, str], errors: FieldErrors) -> Intake | None:
-    try:
-        return Intake(form.get("intake", ""))
-    except ValueError:
-        errors["intake"] = _("Please say whether you took today's treatment.")
-        return None
-
-
-def _check_rescue(form: Mapping[str, str], errors: FieldErrors) -> int | None:
-    doses = _whole_number(form.get("rescue_doses", ""), MOST_RESCUE_DOSES)
-    if doses == "":
-        return None
-    if isinstance(doses, str):
-        errors["rescue_doses"] = _("Please give the number of rescue doses, from 0 to 50.")
-        return None
-    return doses
-
-
-def _required(
-    form: Mapping[str, str], name: str, most: int, sentence: str, errors: FieldErrors
-) -> int | None:
-    value = _whole_number(form.get(name, ""), most)
-    if isinstance(value, str):
-        errors[name] = sentence
-        return None
-    return value
-
-
-def _optional(form: Mapping[str, str], name: str, most: int, errors: FieldErrors) -> int | None:
-    value = _whole_number(form.get(name, ""), most)
-    if value == "":
-        return None
-    if isinstance(value, str):
-        errors[name] = _("Please choose one of the numbers shown.")
-        return None
-    return value
-
-
-def _whole_number(text: str, most: int) -> int | str:
-    """Return the number, "" if nothing was given, or the text itself if it is no such number."""
-    text = text.strip()
-    if not re.fullmatch(r"[0-9]{1,3}", text) or int(text) > most:
-        return text
-    return int(text)
+    other_effects: tuple[OtherEffect, ...] = ()
+    rescue: tuple[RescueUse, ...] = ()
+    intake_reason: IntakeReason | None = None
+    intake_words: str = ""
+    by_proxy: bool = False

@@ -53,6 +53,10 @@ class DiaryClosedError(TrialError):
     """The diary day is not open for answers (too early, too late, not expected)."""
 
 
+class PhotoError(TrialError):
+    """A photo that cannot be taken: none at all, or too large."""
+
+
 class AllocationError(TrialError):
     """The allocation cannot be drawn, read or verified."""
 

@@ -19,6 +19,7 @@ from trials.domain.design import (
 )
 from trials.domain.diary import Questionnaire
 from trials.domain.errors import ProtocolError
+from trials.domain.taking import TakingPlan
 from trials.domain.words import marked as _
 
 PROTOCOL_FORMAT = 1
@@ -28,9 +29,13 @@ ADDED_LATER: Mapping[str, object] = {
     "looks": LookSchedule.AT_END.value,
     "calibration": None,
     "known_noise": None,
+    "taking": None,
+    "shows_pain_line": False,
+    "questionnaire.more_rescue": [],
 }
 """Fields that protocols frozen before them do not have, with the value that means the same.
-With that value they are left out of the hash, so that it stays what it was."""
+With that value they are left out of the hash, so that it stays what it was. A dot leads to a
+field of a part."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +132,9 @@ class Protocol:
         looks: when the rule is applied.
         known_noise: what is known of the patient's ups and downs; None for nothing.
         calibration: None until the freeze.
+        taking: when in the day the treatment is taken; None if it is not said.
+        shows_pain_line: whether the patient sees the own pain line while blinded, never with a
+            period on it (blinding rule B-24: off unless the clinic decides otherwise).
     """
 
     question: str
@@ -145,6 +153,8 @@ class Protocol:
     looks: LookSchedule = LookSchedule.AT_END
     known_noise: KnownNoise | None = None
     calibration: Calibration | None = None
+    taking: TakingPlan | None = None
+    shows_pain_line: bool = False
 
     def __post_init__(self) -> None:
         treatments = [c.treatment for c in self.candidates]
@@ -186,12 +196,14 @@ def protocol_hash(protocol: Protocol) -> str:
     """Return the SHA-256 that stands for this exact agreement."""
     content = plain(protocol)
     assert isinstance(content, dict)  # noqa: S101  # a dataclass becomes an object
-    kept = {
-        name: value
-        for name, value in content.items()
-        if name not in ADDED_LATER or value != ADDED_LATER[name]
-    }
-    return canonical_hash({"format": PROTOCOL_FORMAT, "protocol": kept})
+    for path, meaning_the_same in ADDED_LATER.items():
+        *parts, name = path.split(".")
+        holder = content
+        for part in parts:
+            holder = holder[part]
+        if holder[name] == meaning_the_same:
+            del holder[name]
+    return canonical_hash({"format": PROTOCOL_FORMAT, "protocol": content})
 
 
 def amended(protocol: Protocol) -> Protocol:

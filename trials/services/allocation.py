@@ -34,7 +34,13 @@ from trials.store.allocation import (
     unblindings_of_trial,
 )
 from trials.store.base import Json
-from trials.store.trial import ProtocolRow, TrialRow, frozen_protocol, periods_of_trial
+from trials.store.trial import (
+    ProtocolRow,
+    TrialRow,
+    frozen_protocol,
+    guesses_of_trial,
+    periods_of_trial,
+)
 
 SEQUENCE = "allocation sequence"
 CODE = "allocation code"
@@ -281,7 +287,11 @@ def unblind_period(
         f"trial:{trial.public_id}",
         now,
         trial=trial,
-        after={"period": period, "reason": reason.value},
+        after={
+            "period": period,
+            "reason": reason.value,
+            "guess_kept": any(g.period == period for g in guesses_of_trial(session, trial.id)),
+        },
         why=explanation.strip(),
     )
     candidate = frozen.value.candidate(allocation.treatment_of_period(period))

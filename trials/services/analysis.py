@@ -41,6 +41,7 @@ from trials.services.steps import take_step
 from trials.services.summary import Summary, opened, summary_of, with_scrutiny
 from trials.store.base import Json
 from trials.store.diary import DiaryDayRow, days_of_trial, latest_entries
+from trials.store.erasure import erasure_of
 from trials.store.fit import (
     FitRow,
     ReleaseRow,
@@ -259,6 +260,8 @@ def request_fit(
     frozen = frozen_protocol(session, trial.id)
     if frozen is None or frozen.hash is None:
         raise StateError(_("This trial never started, so there is nothing to analyse."))
+    if erasure_of(session, trial.id) is not None:
+        raise AnalysisError(_("The answers of this trial were removed, as its patient had agreed."))
     lock_trial(session, trial.id)
     data_hash = fingerprint(vault, assemble_data(session, vault, trial))
     known = same_fit(session, trial.id, purpose, data_hash, frozen.hash) or fit_not_begun(

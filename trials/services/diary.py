@@ -1,22 +1,25 @@
-"""What the patient can answer now, and keeping what was answered."""
+"""Keep what was answered: once, in its window, and never overwritten."""
 
-from dataclasses import dataclass
+import secrets
+from dataclasses import dataclass, replace
 from datetime import date, datetime
+from typing import Any
 
 from sqlalchemy.orm import Session
 
-from trials.domain.calendar import Lateness, lateness, local_day, zone_of
-from trials.domain.canonical import canonical_hash
+from trials.domain.blinding import Role
+from trials.domain.calendar import Lateness, lateness
+from trials.domain.canonical import canonical_hash, plain
 from trials.domain.clocks import LONGEST_WAIT, Writing
 from trials.domain.diary import Answers, Questionnaire, Source
-from trials.domain.errors import DiaryClosedError, NotFoundError
-from trials.domain.life_cycle import RESULT_KNOWN, UNDER_WAY, State
+from trials.domain.errors import DiaryClosedError, NotAllowedError, NotFoundError
+from trials.domain.life_cycle import RESULT_KNOWN, State
+from trials.domain.paper import Paper, time_on_paper
 from trials.domain.words import marked as _
 from trials.services.actor import Actor, record
 from trials.store.diary import (
     DiaryDayRow,
     DiaryEntryRow,
-    days_of_trial,
     entry_with_key,
     find_day,
     last_revision,
@@ -24,63 +27,15 @@ from trials.store.diary import (
     latest_entry,
     lock_day,
 )
-from trials.store.trial import TrialRow, frozen_protocol, lock_trial, periods_of_trial
+from trials.store.erasure import erasure_of
+from trials.store.trial import TrialRow, frozen_protocol, lock_trial
+
+SALT_BYTES = 16
+_ASKED_LATER = frozenset({"other_effects", "rescue", "intake_reason", "intake_words", "by_proxy"})
+"""Answers that entries without a salt are older than."""
 
 ANALYSED = frozenset({State.ANALYSED, *RESULT_KNOWN})
 """States in which the diary is what the answer was made from, and stays so."""
-EXPECTED = frozenset({"open", "answered", "missed"})
-"""States of days that were due: the denominator of adherence."""
-
-
-@dataclass(frozen=True, slots=True)
-class DayToAnswer:
-    """One diary day as the patient meets it.
-
-    Attributes:
-        day: date in the patient's zone.
-        late: whether an answer now would be marked as late.
-        answered: whether there is an entry already (answering again corrects it).
-        until: UTC instant until which it can be answered, or corrected if answered.
-        closes_at: UTC instant from which an answer is late and cannot be corrected any more.
-    """
-
-    day: date
-    late: bool
-    answered: bool
-    until: datetime
-    closes_at: datetime
-
-    @property
-    def next_limit(self) -> datetime:
-        """What to tell the patient: the end of "on time", or of "late" once that is over."""
-        return self.until if self.late else self.closes_at
-
-
-@dataclass(frozen=True, slots=True)
-class Today:
-    """All that the patient's first page tells.
-
-    Attributes:
-        local_date: today in the patient's zone.
-        open_days: days that can be answered or corrected now, oldest first.
-        next_opens_at: when the next diary opens; None if there is none.
-        next_day: the date of that diary.
-        kit: number of the box to take from today, "" if none.
-        period: number of today's period, 0 in the run-in or outside.
-        day_number: how many days of the trial have begun.
-        total_days: how many there are.
-        answered_days: how many were answered.
-    """
-
-    local_date: date
-    open_days: tuple[DayToAnswer, ...]
-    next_opens_at: datetime | None
-    next_day: date | None
-    kit: str
-    period: int
-    day_number: int
-    total_days: int
-    answered_days: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +49,7 @@ class Receipt:
         repeated: whether this very submission had arrived before.
         counts: whether it is the report of the day that counts. It is not when a report that
             was written later, on another phone, arrived before.
+        key: under which it is kept.
     """
 
     day: date
@@ -101,29 +57,7 @@ class Receipt:
     minutes_late: int
     repeated: bool
     counts: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Adherence:
-    """How completely the diary was answered, of the days that were due.
-
-    Attributes:
-        due: days whose diary has opened, pauses left out.
-        answered: of these.
-        late: answered after the window had closed.
-        missed: too late for an answer.
-    """
-
-    due: int
-    answered: int
-    late: int
-    missed: int
-
-    @property
-    def share(self) -> float | None:
-        """Answered share of the days that are answered or missed; None before the first."""
-        settled = self.answered + self.missed
-        return self.answered / settled if settled else None
+    key: str = ""
 
 
 def questionnaire_of(session: Session, trial: TrialRow) -> Questionnaire:
@@ -134,42 +68,19 @@ def questionnaire_of(session: Session, trial: TrialRow) -> Questionnaire:
     return frozen.value.questionnaire
 
 
-def today(session: Session, trial: TrialRow, now: datetime) -> Today:
-    """Return what the patient can do at this instant."""
-    rows = [row for row in days_of_trial(session, trial.id) if row.state != "cancelled"]
-    local_date = local_day(now, zone_of(trial.timezone))
-    upcoming = [row for row in rows if row.state == "planned" and row.opens_at > now]
-    begun = [row for row in rows if row.day <= local_date]
-    current = begun[-1] if begun and begun[-1].day == local_date else None
-    period = current.period if current and current.state != "paused" else 0
-    under_way = trial.current_state in UNDER_WAY
-    kits = {p.number: p.kit for p in periods_of_trial(session, trial.id)}
-    return Today(
-        local_date=local_date,
-        open_days=tuple(_days_to_answer(rows, now)),
-        next_opens_at=upcoming[0].opens_at if upcoming and under_way else None,
-        next_day=upcoming[0].day if upcoming and under_way else None,
-        kit=kits.get(period, "") if under_way else "",
-        period=period,
-        day_number=len(begun),
-        total_days=len(rows),
-        answered_days=sum(row.state == "answered" for row in rows),
-    )
+def ordered_questionnaire(session: Session, trial: TrialRow) -> Questionnaire:
+    """Return what is asked, with the side effects this patient had before at the head.
 
-
-def open_day(session: Session, trial: TrialRow, day: date, now: datetime) -> DayToAnswer:
-    """Return a day that can be answered or corrected at this instant.
-
-    Raises:
-        DiaryClosedError: too early, too late, or no day of this trial.
+    Who has to scroll past ten others to the one that comes back every day gives up. The order
+    tells which were ever reported, nothing of when or how much; it goes by how often.
     """
-    row = find_day(session, trial.id, day)
-    if row is None:
-        raise DiaryClosedError(_("This day does not belong to the trial."))
-    previous = latest_entry(session, row.id)
-    _check_open(row, previous, now)
-    until = row.late_until if previous is None else row.closes_at
-    return DayToAnswer(day, now >= row.closes_at, previous is not None, until, row.closes_at)
+    asked = questionnaire_of(session, trial)
+    often: dict[str, int] = {}
+    for entry in latest_entries(session, trial.id).values():
+        for key, severity in entry.answers.side_effects.items():
+            often[key] = often.get(key, 0) + (severity > 0)
+    items = sorted(asked.side_effects, key=lambda item: -often.get(item.key, 0))
+    return replace(asked, side_effects=tuple(items))  # sorted keeps the list's order in a tie
 
 
 def record_entry(
@@ -183,6 +94,8 @@ def record_entry(
     key: str,
     now: datetime,
     written: Writing | None = None,
+    paper: Paper | None = None,
+    correction: str = "",
 ) -> Receipt:
     """Keep the answers of one day; nothing is ever overwritten.
 
@@ -198,9 +111,12 @@ def record_entry(
         now: UTC instant of arrival.
         written: when it was written, if it waited on a phone; that instant decides whether the
             day was open, and the entry keeps both.
+        paper: the sheet it was typed in from; its date decides.
+        correction: the reason of a correction that was asked for as such; it needs no open day.
 
     Raises:
         DiaryClosedError: too early, too late, or no day of this trial.
+        NotAllowedError: somebody else than the patient would change a report (rule D-06).
     """
     trial = lock_trial(session, trial.id)
     row = find_day(session, trial.id, day)
@@ -212,37 +128,32 @@ def record_entry(
         if sent_before.diary_day_id != row.id:
             raise DiaryClosedError(_("This form was already sent for another day. Open it again."))
         return _receipt(session, row, sent_before, repeated=True)
-    if trial.current_state in ANALYSED:
-        raise DiaryClosedError(
-            _("The diary is closed: your answers have been worked out. Thank you for all of them.")
-        )
+    check_not_closed_for_good(session, trial)
     previous = latest_entry(session, row.id)
-    at = now if written is None else written.at
-    if now - at > LONGEST_WAIT:
-        raise DiaryClosedError(
-            _("This report waited too long on the phone. Please tell your clinic what it says.")
+    if previous is not None and author.role not in {Role.PATIENT, None}:
+        raise NotAllowedError(
+            _("This day was reported already. Only the patient can change a report.")
         )
-    # A phone without a network could not know of a report from another one: both are kept.
-    _check_open(row, previous if written is None else None, at)
+    at = _answered_at(row, now, written, paper)
+    if not correction:
+        # A phone without a network could not know of a report from another one: both are kept.
+        check_open(row, previous if written is None else None, at)
     entry = DiaryEntryRow(
         diary_day_id=row.id,
         revision=last_revision(session, row.id) + 1,
-        pain=answers.pain,
-        bother=answers.bother,
-        side_effects=dict(answers.side_effects),
-        sleep=answers.sleep,
-        interference=answers.interference,
-        rescue_doses=answers.rescue_doses,
-        intake=answers.intake.value if answers.intake else None,
-        note=answers.note,
+        **_columns(answers),
         source=source.value,
         author=author.public_id,
         received_at=now,
         zone=trial.timezone,
         minutes_late=_minutes_late(row, at),
         idempotency_key=key,
-        written_at=written.at if written is not None else None,
+        written_at=at if written is not None or paper is not None else None,
         clock_error_seconds=written.clock_error_seconds if written is not None else None,
+        paper_day=paper.written_on if paper is not None else None,
+        scan=paper.scan if paper is not None else "",
+        corrects=bool(correction),
+        salt=new_salt(),
     )
     session.add(entry)
     row.state = "answered"
@@ -250,14 +161,74 @@ def record_entry(
     record(
         session,
         author,
-        "record_entry",
+        "correct_entry" if correction else "record_entry",
         f"diary:{trial.public_id}/{day.isoformat()}",
         now,
         trial=trial,
         before=_digest(previous),
         after=_digest(entry, doubtful=written is not None and written.doubtful),
+        why=correction,
     )
     return _receipt(session, row, entry, repeated=False)
+
+
+def new_salt() -> str:
+    """Return the random part of an entry's digest."""
+    return secrets.token_hex(SALT_BYTES)
+
+
+def check_not_closed_for_good(session: Session, trial: TrialRow) -> None:
+    """Refuse a diary that was worked out or removed.
+
+    Raises:
+        DiaryClosedError: with which of the two.
+    """
+    if trial.current_state in ANALYSED:
+        raise DiaryClosedError(
+            _("The diary is closed: your answers have been worked out. Thank you for all of them.")
+        )
+    if erasure_of(session, trial.id) is not None:
+        raise DiaryClosedError(_("The diary is closed: its answers were removed, as agreed."))
+
+
+def _answered_at(
+    row: DiaryDayRow, now: datetime, written: Writing | None, paper: Paper | None
+) -> datetime:
+    """Return the instant that decides whether the day was open."""
+    if paper is not None:
+        return time_on_paper(
+            row.day,
+            paper.written_on,
+            opens_at=row.opens_at,
+            closes_at=row.closes_at,
+            late_until=row.late_until,
+            now=now,
+        )
+    at = now if written is None else written.at
+    if now - at > LONGEST_WAIT:
+        raise DiaryClosedError(
+            _("This report waited too long on the phone. Please tell your clinic what it says.")
+        )
+    return at
+
+
+def _columns(answers: Answers) -> dict[str, Any]:
+    """Return the answers as the row keeps them."""
+    return {
+        "pain": answers.pain,
+        "bother": answers.bother,
+        "side_effects": dict(answers.side_effects),
+        "sleep": answers.sleep,
+        "interference": answers.interference,
+        "rescue_doses": answers.rescue_doses,
+        "intake": answers.intake.value if answers.intake else None,
+        "note": answers.note,
+        "other_effects": [plain(effect) for effect in answers.other_effects],
+        "rescue": [plain(use) for use in answers.rescue],
+        "intake_reason": answers.intake_reason.value if answers.intake_reason else "",
+        "intake_words": answers.intake_words,
+        "by_proxy": answers.by_proxy,
+    }
 
 
 def _receipt(
@@ -265,7 +236,8 @@ def _receipt(
 ) -> Receipt:
     counting = latest_entry(session, row.id)
     counts = counting is not None and counting.id == entry.id
-    return Receipt(row.day, entry.revision, entry.minutes_late, repeated, counts)
+    key = entry.idempotency_key
+    return Receipt(row.day, entry.revision, entry.minutes_late, repeated, counts, key)
 
 
 def own_entries(session: Session, trial: TrialRow) -> dict[date, DiaryEntryRow]:
@@ -273,35 +245,12 @@ def own_entries(session: Session, trial: TrialRow) -> dict[date, DiaryEntryRow]:
     return latest_entries(session, trial.id)
 
 
-def adherence(session: Session, trial: TrialRow, now: datetime) -> Adherence:
-    """Return how completely the diary was answered so far."""
-    due = [
-        row
-        for row in days_of_trial(session, trial.id)
-        if row.state in EXPECTED or (row.state == "planned" and row.opens_at <= now)
-    ]
-    entries = latest_entries(session, trial.id)
-    answered = [row for row in due if row.state == "answered"]
-    return Adherence(
-        due=len(due),
-        answered=len(answered),
-        late=sum(entries[row.day].minutes_late > 0 for row in answered),
-        missed=sum(row.state != "answered" and row.late_until <= now for row in due),
-    )
+def check_open(row: DiaryDayRow, previous: DiaryEntryRow | None, now: datetime) -> None:
+    """Refuse a day that cannot be answered, or corrected if there is a report, at this instant.
 
-
-def _days_to_answer(rows: list[DiaryDayRow], now: datetime) -> list[DayToAnswer]:
-    found = []
-    for row in rows:
-        answered = row.state == "answered"
-        until = row.closes_at if answered else row.late_until
-        if row.state in {"planned", "open", "answered"} and row.opens_at <= now < until:
-            late = now >= row.closes_at
-            found.append(DayToAnswer(row.day, late, answered, until, row.closes_at))
-    return found
-
-
-def _check_open(row: DiaryDayRow, previous: DiaryEntryRow | None, now: datetime) -> None:
+    Raises:
+        DiaryClosedError: with the reason.
+    """
     if row.state in {"paused", "cancelled"}:
         raise DiaryClosedError(
             _("No diary is expected for %(day)s: the trial is paused or over."),
@@ -351,5 +300,14 @@ def _digest(entry: DiaryEntryRow | None, *, doubtful: bool = False) -> dict[str,
         "revision": entry.revision,
         "source": entry.source,
         "minutes_late": entry.minutes_late,
-        "answers": canonical_hash(entry.answers),
+        "answers": _proof(entry),
     }
+
+
+def _proof(entry: DiaryEntryRow) -> str:
+    """Return the digest of an entry's answers; of an older one as it was written then."""
+    if entry.salt:
+        return canonical_hash({"salt": entry.salt, "answers": entry.answers})
+    content = plain(entry.answers)
+    assert isinstance(content, dict)  # noqa: S101  # a dataclass becomes an object
+    return canonical_hash({k: v for k, v in content.items() if k not in _ASKED_LATER})

@@ -56,6 +56,18 @@ def tell_of_stop(session: Session, trial: TrialRow, *, address: str, now: dateti
     _tell(session, trial, "patient_stopped", f"patient-stopped:{trial.public_id}", address, now)
 
 
+def tell_of_problem(
+    session: Session, trial: TrialRow, problem: str, *, address: str, now: datetime
+) -> None:
+    """Tell the clinician that the patient reports a problem; which, the page of the trial says."""
+    _tell(session, trial, "problem_reported", f"problem:{problem}", address, now)
+
+
+def tell_of_removal(session: Session, trial: TrialRow, *, address: str, now: datetime) -> None:
+    """Tell the clinician that the patient ended the trial and that the answers were removed."""
+    _tell(session, trial, "answers_removed", f"answers-removed:{trial.public_id}", address, now)
+
+
 def _tell(
     session: Session, trial: TrialRow, template: str, occasion: str, address: str, now: datetime
 ) -> bool:

@@ -46,6 +46,15 @@ DEEDS: Mapping[str, str] = {
     "read_dispensing_list": _("Dispensing list read"),
     "unblind_period": _("Code of one period opened"),
     "ask_for_call": _("Call asked for"),
+    "report_problem": _("Problem reported"),
+    "settle_problem": _("Problem dealt with"),
+    "ask_for_correction": _("Correction of a day asked for"),
+    "correct_entry": _("Day corrected"),
+    "decline_correction": _("Correction declined by the patient"),
+    "confirm_entry": _("Report confirmed by the patient"),
+    "doubt_entry": _("Report called wrong by the patient"),
+    "add_photo": _("Photo added"),
+    "erase_answers": _("Answers removed, as agreed"),
 }
 
 

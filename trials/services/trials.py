@@ -13,6 +13,7 @@ from trials.domain.calendar import (
 )
 from trials.domain.canonical import plain
 from trials.domain.catalogue import Blindable, Suitability
+from trials.domain.consent import OnWithdrawal
 from trials.domain.errors import (
     DesignError,
     NotFoundError,
@@ -168,9 +169,24 @@ def amend_protocol(
 
 
 def record_consent(
-    session: Session, actor: Actor, trial: TrialRow, *, given_on: date, now: datetime
+    session: Session,
+    actor: Actor,
+    trial: TrialRow,
+    *,
+    given_on: date,
+    on_withdrawal: OnWithdrawal = OnWithdrawal.KEEP,
+    now: datetime,
 ) -> None:
-    """Record that the patient agreed to this version of the protocol; once is enough."""
+    """Record that the patient agreed to this version of the protocol; once is enough.
+
+    Args:
+        session: the transaction.
+        actor: the clinician.
+        trial: whose protocol it is.
+        given_on: day of the signature, in the patient's zone.
+        on_withdrawal: what becomes of the answers if the patient withdraws, as was agreed.
+        now: UTC instant.
+    """
     require_role(actor, Role.CLINICIAN)
     trial = lock_trial(session, trial.id)
     frozen = frozen_protocol(session, trial.id)
@@ -186,6 +202,7 @@ def record_consent(
             given_on=given_on,
             recorded_at=now,
             recorded_by=require_account(actor),
+            on_withdrawal=on_withdrawal.value,
         )
     )
     record(
@@ -195,7 +212,11 @@ def record_consent(
         subject_of(trial),
         now,
         trial=trial,
-        after={"protocol": frozen.hash, "given_on": given_on.isoformat()},
+        after={
+            "protocol": frozen.hash,
+            "given_on": given_on.isoformat(),
+            "on_withdrawal": on_withdrawal.value,
+        },
     )
 
 

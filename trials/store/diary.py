@@ -4,6 +4,7 @@ from collections.abc import Collection
 from datetime import date, datetime
 
 from sqlalchemy import (
+    JSON,
     CheckConstraint,
     ColumnElement,
     ForeignKey,
@@ -11,6 +12,7 @@ from sqlalchemy import (
     UniqueConstraint,
     and_,
     exists,
+    false,
     func,
     or_,
     select,
@@ -20,7 +22,7 @@ from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import Mapped, Session, aliased, mapped_column
 from sqlalchemy.orm.util import AliasedClass
 
-from trials.domain.diary import Answers, Intake
+from trials.domain.diary import Answers, Intake, IntakeReason, OtherEffect, RescueUse
 from trials.store.base import Base, Json
 
 _TO_REMIND = text("remind_at IS NOT NULL")
@@ -100,6 +102,11 @@ class DiaryEntryRow(Base, kw_only=True):
         CheckConstraint("rescue_doses BETWEEN 0 AND 50", name="rescue_plausible"),
         CheckConstraint("intake IN ('all', 'part', 'none')", name="known_intake"),
         CheckConstraint("source IN ('patient', 'phone', 'paper')", name="known_source"),
+        CheckConstraint(
+            "intake_reason IN ('', 'forgot', 'side_effects', 'felt_well', 'no_help', 'ill', "
+            "'none_left', 'advised', 'other')",
+            name="known_intake_reason",
+        ),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True, init=False)
@@ -123,6 +130,25 @@ class DiaryEntryRow(Base, kw_only=True):
     """When it was written, if a phone said so; it may have waited there for a network."""
     clock_error_seconds: Mapped[int | None] = mapped_column(default=None)
     """The server's clock minus the phone's, as far as the phone told."""
+    other_effects: Mapped[list[dict[str, object]]] = mapped_column(
+        JSON, default_factory=list, server_default="[]"
+    )  # text, severity 1-3
+    rescue: Mapped[list[dict[str, object]]] = mapped_column(
+        JSON, default_factory=list, server_default="[]"
+    )  # medicine, doses, last_at
+    intake_reason: Mapped[str] = mapped_column(default="", server_default="")
+    intake_words: Mapped[str] = mapped_column(default="", server_default="")
+    by_proxy: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """Whether somebody else, such as a carer, filled it in for the patient."""
+    paper_day: Mapped[date | None] = mapped_column(default=None)
+    """The date on the sheet, for a report from paper."""
+    scan: Mapped[str] = mapped_column(default="", server_default="")
+    """Where the sheet's scan is found, likewise."""
+    corrects: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """Whether it is a correction after the window, with a reason: it counts before all else."""
+    salt: Mapped[str] = mapped_column(default="", server_default="")
+    """Goes into the digest that the audit trail keeps: without it, nobody guesses the answers
+    back from the digest once they are removed."""
 
     @property
     def answered_at(self) -> datetime:
@@ -141,6 +167,17 @@ class DiaryEntryRow(Base, kw_only=True):
             rescue_doses=self.rescue_doses,
             intake=Intake(self.intake) if self.intake else None,
             note=self.note,
+            other_effects=tuple(
+                OtherEffect(str(item["text"]), int(str(item["severity"])))
+                for item in self.other_effects
+            ),
+            rescue=tuple(
+                RescueUse(str(item["medicine"]), int(str(item["doses"])), str(item["last_at"]))
+                for item in self.rescue
+            ),
+            intake_reason=IntakeReason(self.intake_reason) if self.intake_reason else None,
+            intake_words=self.intake_words,
+            by_proxy=self.by_proxy,
         )
 
 
@@ -184,18 +221,34 @@ def _counts_before(
     """Return whether another report of the day counts and this one does not.
 
     What the patient wrote last counts, in whatever order two phones sent it; but what was
-    written after the closing never replaces what was there (rule D-05).
+    written after the closing never replaces what was there, unless it is a correction that was
+    asked for as such, with a reason (rule D-05). Of several corrections the last counts.
     """
     other_at = func.coalesce(other.written_at, other.received_at)
     entry_at = func.coalesce(entry.written_at, entry.received_at)
     return or_(
-        and_(other.minutes_late == 0, entry.minutes_late > 0),
+        and_(other.corrects, ~entry.corrects),
+        and_(other.corrects, entry.corrects, other.revision > entry.revision),
         and_(
-            other.minutes_late == 0,
-            entry.minutes_late == 0,
-            or_(other_at > entry_at, and_(other_at == entry_at, other.revision > entry.revision)),
+            ~other.corrects,
+            ~entry.corrects,
+            or_(
+                and_(other.minutes_late == 0, entry.minutes_late > 0),
+                and_(
+                    other.minutes_late == 0,
+                    entry.minutes_late == 0,
+                    or_(
+                        other_at > entry_at,
+                        and_(other_at == entry_at, other.revision > entry.revision),
+                    ),
+                ),
+                and_(
+                    other.minutes_late > 0,
+                    entry.minutes_late > 0,
+                    other.revision < entry.revision,
+                ),
+            ),
         ),
-        and_(other.minutes_late > 0, entry.minutes_late > 0, other.revision < entry.revision),
     )
 
 

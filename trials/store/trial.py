@@ -9,6 +9,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 
 from trials.domain.blinding import Blinding
 from trials.domain.calendar import Pause, Period
+from trials.domain.consent import OnWithdrawal
 from trials.domain.life_cycle import State
 from trials.domain.protocol import Protocol
 from trials.store.account import AccountRow, PatientRow, SiteRow
@@ -99,13 +100,20 @@ class ConsentRow(Base, kw_only=True):
     """The patient agreed to this version of the protocol."""
 
     __tablename__ = "consent"
-    __table_args__ = (UniqueConstraint("protocol_id"),)
+    __table_args__ = (
+        UniqueConstraint("protocol_id"),
+        CheckConstraint("on_withdrawal IN ('keep', 'remove')", name="known_wish"),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True, init=False)
     protocol_id: Mapped[int] = mapped_column(ForeignKey("protocol.id"))
     given_on: Mapped[date]
     recorded_at: Mapped[datetime]
     recorded_by: Mapped[int] = mapped_column(ForeignKey("account.id"))
+    on_withdrawal: Mapped[str] = mapped_column(
+        default=OnWithdrawal.KEEP.value, server_default=OnWithdrawal.KEEP.value
+    )
+    """What becomes of the answers if the patient withdraws, as agreed."""
 
 
 class PeriodRow(Base, kw_only=True):

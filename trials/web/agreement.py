@@ -6,6 +6,7 @@ from flask_babel import ngettext
 from trials.domain.blinding import Blinding
 from trials.domain.design import AnalysisSet, LookSchedule, Outcome, Scheme
 from trials.domain.protocol import Protocol
+from trials.domain.taking import TIME_NAMES
 from trials.web.phrases import number_text, percent_text
 
 NOTHING = "\N{EN DASH}"
@@ -36,7 +37,10 @@ def agreed(protocol: Protocol) -> tuple[tuple[str, str], ...]:
             (protocol.questionnaire.interference, _("interference")),
             (
                 bool(protocol.questionnaire.rescue),
-                _("rescue medicine: %(name)s", name=protocol.questionnaire.rescue),
+                _(
+                    "rescue medicine: %(name)s",
+                    name=", ".join(protocol.questionnaire.rescue_medicines),
+                ),
             ),
         )
         if wanted
@@ -98,10 +102,22 @@ def agreed(protocol: Protocol) -> tuple[tuple[str, str], ...]:
                 closes=window.closes.isoformat("minutes"),
             ),
         ),
+        *_taking(protocol),
         (_("Side effects asked"), ", ".join(asked) or _("none by name")),
         (_("Also asked"), ", ".join(extra) or _("nothing else")),
     ]
     return tuple((str(head), str(value)) for head, value in rows)
+
+
+def _taking(protocol: Protocol) -> list[tuple[str, str]]:
+    rows = []
+    if protocol.taking is not None:
+        times = ", ".join(str(_(TIME_NAMES[time])) for time in protocol.taking.times)
+        form = protocol.taking.form
+        rows.append((str(_("Taken")), f"{times} ({form})" if form else times))
+    if protocol.shows_pain_line:
+        rows.append((str(_("Own pain line")), str(_("shown to the patient from the start"))))
+    return rows
 
 
 def candidates(protocol: Protocol) -> tuple[tuple[str, str, str], ...]:

@@ -41,6 +41,7 @@ from trials.services.analysis import (
 from trials.services.blinding_held import blinding_held
 from trials.services.export import ExportKind, export
 from trials.services.overview import overview_of
+from trials.services.provenance import origins_of
 from trials.services.review import (
     Coverage,
     FitStanding,
@@ -158,6 +159,7 @@ class TrialPage:
         released: the release; None before.
         phases: how completely each phase of the diary was answered.
         periods: how completely the evaluated days of each period were.
+        origins: where the reports come from, and how many of each kind.
         sizes: heads of the table of chances.
         what_if: the field to try another weight with.
     """
@@ -178,6 +180,7 @@ class TrialPage:
     released: Released | None
     phases: tuple[Coverage, ...]
     periods: tuple[Coverage, ...]
+    origins: tuple[tuple[str, int], ...]
     sizes: tuple[str, ...]
     what_if: WhatIfForm
 
@@ -364,6 +367,7 @@ def _trial_page(session: Session, row: TrialRow, fit: FitRow | None) -> TrialPag
         released=_released(session, row),
         phases=coverage_by_phase(session, row, instant),
         periods=coverage_by_period(session, row, instant),
+        origins=_origins(session, row),
         sizes=SIZES,
         what_if=what_if_form(
             url_for("analyst.what_if", trial=row.public_id),
@@ -424,6 +428,22 @@ def _can_release(row: TrialRow, fits: Sequence[FitStanding], fit: FitRow | None)
     done = [f for f in fits if f.purpose == "final" and f.state is FitState.DONE]
     newest = max(done, key=lambda f: f.done_at or f.requested_at, default=None)
     return newest is not None and newest.public_id == fit.public_id
+
+
+def _origins(session: Session, trial: TrialRow) -> tuple[tuple[str, int], ...]:
+    """Return where the reports come from, as far as they are not simply the patient's."""
+    found = origins_of(session, trial)
+    lines = (
+        (_("sent by the patient"), found.patient),
+        (_("written down by the clinic, by telephone"), found.phone),
+        (_("typed in from paper"), found.paper),
+        (_("filled in by somebody else for the patient"), found.proxy),
+        (_("corrected later, with a reason"), found.corrected),
+        (_("confirmed by the patient"), found.confirmed),
+        (_("called wrong by the patient"), found.doubted),
+        (_("corrections that wait for the patient"), found.waiting),
+    )
+    return tuple((str(name), count) for name, count in lines if count)
 
 
 def _is_open(row: TrialRow) -> bool:

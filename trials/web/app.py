@@ -43,6 +43,7 @@ from trials.web import (
     patient,
     patients,
     pharmacist,
+    reports,
     result,
     setup,
 )
@@ -65,11 +66,12 @@ PAGES: tuple[ModuleType, ...] = (
     result,
     pharmacist,
     analyst,
+    reports,
     feed,
 )
 """The modules with pages: each has a blueprint ``bp`` and may have a ``MENU``."""
 
-LARGEST_UPLOAD_BYTES = 5_000_000
+LARGEST_UPLOAD_BYTES = 12_500_000
 REQUESTS_PER_MINUTE = 600  # of one address, in one process: coarse; log-ins are counted apart
 
 _NO_CONTROLS = dict.fromkeys(code for code in range(32) if chr(code) not in "\t\n\r")

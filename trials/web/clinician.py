@@ -16,12 +16,16 @@ from sqlalchemy.orm import Session
 
 from trials.domain.blinding import Blinding, Role, may_see_allocation
 from trials.domain.calendar import local_day, zone_of
+from trials.domain.consent import ON_WITHDRAWAL, OnWithdrawal
 from trials.domain.life_cycle import RESULT_KNOWN, STATE_NAMES, UNDER_WAY, State
 from trials.domain.protocol import Protocol
 from trials.services import allocation, diary, looks, trials
+from trials.services.erasure import is_erased, may_erase
 from trials.services.notices import asked_for_call
 from trials.services.overview import TrialOverview, overview_of, trials_of
+from trials.services.problems import PROBLEM_KINDS, ProblemKind, open_problems
 from trials.services.trail import Trail, trail_of
+from trials.store.correction import confirmations_of_trial, corrections_of_trial
 from trials.store.diary import DiaryDayRow, days_of_trial
 from trials.store.trial import (
     ProtocolRow,
@@ -44,6 +48,8 @@ from trials.web.edge import current_account, current_actor, now, transaction, va
 from trials.web.local_words import days_between
 from trials.web.menu import MenuItem
 from trials.web.phrases import percent_text
+from trials.web.provenance import provenance
+from trials.web.reports import can_write_down
 
 bp = Blueprint("clinician", __name__, url_prefix="/clinician")
 
@@ -61,6 +67,10 @@ MENU = (
             "calibration.ask_again",
             "deeds.ask",
             "deeds.do",
+            "reports.write_down",
+            "reports.keep_written",
+            "reports.paper",
+            "reports.words",
             "result.show_result",
             "result.ask_decision",
             "result.sign_decision",
@@ -170,6 +180,17 @@ class DayLine:
     period: str
     state: str
     note: str
+    href: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemLine:
+    """A problem that the patient told and nobody has dealt with."""
+
+    when: str
+    kind: str
+    words: str
+    settle_href: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +201,7 @@ class ConsentLine:
     frozen: str
     hash: str
     consent: str
+    wish: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +253,9 @@ class TrialPage:
         result_href: the result, "" before the release.
         decision: what was decided; None before.
         told: what the design can tell; None for a trial that was never studied.
+        problems: what the patient told and nobody has dealt with.
+        words_href: notes and photos, "" before the start.
+        papers: (name, address) of the paper diary of each period.
     """
 
     title: str
@@ -258,6 +283,9 @@ class TrialPage:
     result_href: str
     decision: Decision | None
     told: DesignTold | None
+    problems: tuple[ProblemLine, ...] = ()
+    words_href: str = ""
+    papers: tuple[tuple[str, str], ...] = ()
 
 
 @bp.get("/trials")
@@ -398,12 +426,12 @@ def _trial_page(session: Session, trial: TrialRow, at: datetime) -> TrialPage:
         figures=_figures(overview, protocol),
         notices=_notices(session, trial, overview, at),
         course=_course(session, trial, protocol, rows, entries, at),
-        days=tuple(_day_lines(rows, entries, at)),
+        days=tuple(_day_lines(session, trial, rows, entries, at)),
         pauses=tuple(
             (days_between(p.first, p.resumed) if p.resumed else format_date(p.first), p.reason)
             for p in pauses_of_trial(session, trial.id)
         ),
-        deeds=deeds_of(trial, consented=overview.consented),
+        deeds=deeds_of(trial, consented=overview.consented, erasable=may_erase(session, trial)),
         protocol=agreed(protocol),
         candidates=candidates(protocol),
         version=shown.version,
@@ -421,6 +449,9 @@ def _trial_page(session: Session, trial: TrialRow, at: datetime) -> TrialPage:
         result_href=url_for("result.show_result", trial=trial.public_id) if known else "",
         decision=_decision(session, trial, protocol),
         told=design_told(session, trial, protocol),
+        problems=_problems(session, trial),
+        words_href=url_for("reports.words", trial=trial.public_id) if rows else "",
+        papers=_papers(trial, rows),
     )
 
 
@@ -503,6 +534,14 @@ def _notices(
     ]
     if trial.current_state is State.STOPPED and trial.end_reason:
         found.append(Notice(_("The trial was stopped"), trial.end_reason, "info"))
+    if is_erased(session, trial):
+        found.append(
+            Notice(
+                _("The answers were removed"),
+                _("As was agreed with the consent. Which days were answered stays on record."),
+                "info",
+            )
+        )
     return tuple(found)
 
 
@@ -562,24 +601,52 @@ def _looks(session: Session, trial: TrialRow) -> Iterable[Notice]:
         )
 
 
-def _day_lines(rows: list[DiaryDayRow], entries: Entries, at: datetime) -> Iterable[DayLine]:
+def _day_lines(
+    session: Session, trial: TrialRow, rows: list[DiaryDayRow], entries: Entries, at: datetime
+) -> Iterable[DayLine]:
+    told = confirmations_of_trial(session, trial.id)
+    waiting = {day for day, c in corrections_of_trial(session, trial.id) if c.state == "waiting"}
+    closed = trial.current_state in diary.ANALYSED or is_erased(session, trial)
     for row in reversed(rows):
         if row.state == "cancelled" or row.opens_at > at:
             continue
-        entry = entries.get(row.day)
         state = "paused" if row.state == "paused" else day_state(row, entries, at)
-        notes = []
-        if entry is not None and entry.source != "patient":
-            notes.append(_("by telephone") if entry.source == "phone" else _("from paper"))
-        if entry is not None and entry.revision > 1:
-            notes.append(_("corrected"))
+        notes = list(provenance(entries.get(row.day), told))
+        if row.day in waiting:
+            notes.append(_("a correction waits for the patient"))
+        writable = not closed and can_write_down(row, at)
         yield DayLine(
             date=format_date(row.day, "EEE d MMM"),
             number=row.number,
             period=_("Run-in") if row.period == 0 else str(row.period),
             state=state,
             note=", ".join(notes),
+            href=url_for("reports.write_down", trial=trial.public_id, day=row.day.isoformat())
+            if writable
+            else "",
         )
+
+
+def _problems(session: Session, trial: TrialRow) -> tuple[ProblemLine, ...]:
+    return tuple(
+        ProblemLine(
+            when=format_datetime(row.at, "short"),
+            kind=str(_(PROBLEM_KINDS[ProblemKind(row.kind)])),
+            words=row.words,
+            settle_href=url_for("reports.settle", trial=trial.public_id, problem=row.public_id),
+        )
+        for row in open_problems(session, trial)
+    )
+
+
+def _papers(trial: TrialRow, rows: list[DiaryDayRow]) -> tuple[tuple[str, str], ...]:
+    return tuple(
+        (
+            str(_("Period %(number)s", number=number) if number else _("Run-in")),
+            url_for("reports.paper", trial=trial.public_id, period=number),
+        )
+        for number in sorted({row.period for row in rows if row.state != "cancelled"})
+    )
 
 
 def _consents(session: Session, versions: Iterable[ProtocolRow]) -> tuple[ConsentLine, ...]:
@@ -594,6 +661,7 @@ def _consents(session: Session, versions: Iterable[ProtocolRow]) -> tuple[Consen
                 frozen=format_datetime(row.frozen_at, "medium"),
                 hash=row.hash,
                 consent=format_date(consent.given_on, "long") if consent else "",
+                wish=str(_(ON_WITHDRAWAL[OnWithdrawal(consent.on_withdrawal)])) if consent else "",
             )
         )
     return tuple(found)

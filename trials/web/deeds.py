@@ -17,20 +17,31 @@ from sqlalchemy.orm import Session
 
 from trials.domain.blinding import Role
 from trials.domain.calendar import local_day, zone_of
+from trials.domain.consent import ON_WITHDRAWAL, OnWithdrawal
 from trials.domain.errors import EditConflictError, NotFoundError, ProtocolError, TrialError
 from trials.domain.life_cycle import State, Step, may_take
 from trials.domain.words import marked
 from trials.services import running, trials
 from trials.services.actor import Actor
+from trials.services.erasure import erase_answers, may_erase, remove_draws
 from trials.store.trial import TrialRow, consent_to, frozen_protocol, latest_protocol
 from trials.web.access import open_to
 from trials.web.calibration import design_told
-from trials.web.edge import current_actor, now, sentence_of, status_of, transaction, vault
+from trials.web.edge import (
+    current_actor,
+    now,
+    sentence_of,
+    settings,
+    status_of,
+    transaction,
+    vault,
+)
 
 bp = Blueprint("deeds", __name__, url_prefix="/clinician/trials/<trial>")
 
 CONSENT = "consent"
-"""The one deed that does not move the trial on."""
+ERASE = "erase"
+"""The two deeds that do not move the trial on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +97,20 @@ DEEDS: Mapping[str, Deed] = {
         done=lazy_gettext("The consent is recorded."),
         asks="given_on",
         hint=lazy_gettext("The day the patient signed."),
+    ),
+    ERASE: Deed(
+        label=lazy_gettext("Remove the answers"),
+        title=lazy_gettext("Remove the patient's answers?"),
+        text=lazy_gettext(
+            "The patient agreed at the start that the answers are removed after a withdrawal. "
+            "Entries, notes, photos, guesses and what was computed from them are removed for "
+            "good; which days were answered, and this removal, stay on record. There will be no "
+            "result."
+        ),
+        done=lazy_gettext("The answers are removed."),
+        kind="warning",
+        asks="reason",
+        hint=lazy_gettext("It is kept in the audit trail."),
     ),
     Step.START: Deed(
         label=lazy_gettext("Start the trial"),
@@ -159,6 +184,8 @@ class DeedPage:
         first: earliest date to choose, "" for none.
         last: latest date, likewise.
         facts: heading and value of what is about to be agreed.
+        wishes: (value, name) of what can be agreed to become of the answers; only for a consent.
+        wish: which of them is chosen.
         error: why it could not be done, "" at first.
         possible: whether it can be done now at all.
     """
@@ -173,11 +200,13 @@ class DeedPage:
     first: str
     last: str
     facts: tuple[tuple[str, str], ...]
+    wishes: tuple[tuple[str, str], ...]
+    wish: str
     error: str
     possible: bool
 
 
-def deeds_of(trial: TrialRow, *, consented: bool) -> tuple[DeedLink, ...]:
+def deeds_of(trial: TrialRow, *, consented: bool, erasable: bool = False) -> tuple[DeedLink, ...]:
     """Return what can be done with the trial now, most likely first."""
     return tuple(
         DeedLink(
@@ -186,11 +215,11 @@ def deeds_of(trial: TrialRow, *, consented: bool) -> tuple[DeedLink, ...]:
             kind=deed.kind,
         )
         for name, deed in DEEDS.items()
-        if _is_possible(trial, name, consented=consented)
+        if _is_possible(trial, name, consented=consented, erasable=erasable)
     )
 
 
-@bp.get("/<any(freeze, consent, start, pause, resume, amend, stop):deed>")
+@bp.get("/<any(freeze, consent, start, pause, resume, amend, stop, erase):deed>")
 @open_to(Role.CLINICIAN)
 def ask(trial: str, deed: str) -> ResponseReturnValue:
     """Ask whether it shall be done."""
@@ -200,15 +229,19 @@ def ask(trial: str, deed: str) -> ResponseReturnValue:
     return render_template("clinician/deed.html", page=page)
 
 
-@bp.post("/<any(freeze, consent, start, pause, resume, amend, stop):deed>")
+@bp.post("/<any(freeze, consent, start, pause, resume, amend, stop, erase):deed>")
 @open_to(Role.CLINICIAN)
 def do(trial: str, deed: str) -> ResponseReturnValue:
     """Do it, or say why it cannot be done, with what was typed still there."""
     actor, at = current_actor(), now()
+    files: tuple[str, ...] = ()
     try:
         with transaction() as session:
             row = trials.get_trial(session, actor, trial)
-            _WAYS[deed](session, actor, row, _revision(), at)
+            if deed == ERASE:
+                files = _erase(session, actor, row, at)
+            else:
+                _WAYS[deed](session, actor, row, _revision(), at)
     except NotFoundError:
         raise
     except TrialError as problem:
@@ -216,6 +249,7 @@ def do(trial: str, deed: str) -> ResponseReturnValue:
             row = trials.get_trial(session, actor, trial)
             page = _page(session, row, deed, at, problem)
         return render_template("clinician/deed.html", page=page), status_of(problem)
+    remove_draws(settings().data_dir, files)
     flash(str(DEEDS[deed].done), "success")
     return redirect(url_for("clinician.show_trial", trial=trial), code=303)
 
@@ -230,7 +264,15 @@ def _consent(session: Session, actor: Actor, trial: TrialRow, revision: int, at:
         raise EditConflictError(
             marked("Somebody changed this trial in the meantime. Look at the protocol once more.")
         )
-    trials.record_consent(session, actor, trial, given_on=_date("given_on"), now=at)
+    trials.record_consent(
+        session, actor, trial, given_on=_date("given_on"), on_withdrawal=_wish(), now=at
+    )
+
+
+def _erase(session: Session, actor: Actor, trial: TrialRow, at: datetime) -> tuple[str, ...]:
+    if not _reason().strip():
+        raise ProtocolError(marked("Please say in a few words why the answers are removed."))
+    return erase_answers(session, actor, trial, reason=_reason().strip(), now=at)
 
 
 def _start(session: Session, actor: Actor, trial: TrialRow, revision: int, at: datetime) -> None:
@@ -297,7 +339,11 @@ def _page(
         last=last,
         facts=_facts(session, trial, name, today),
         error=sentence_of(problem) if problem is not None else "",
-        possible=_is_possible(trial, name, consented=consented),
+        wishes=tuple((w.value, str(_(text))) for w, text in ON_WITHDRAWAL.items())
+        if name == CONSENT
+        else (),
+        wish=request.form.get("on_withdrawal", ""),
+        possible=_is_possible(trial, name, consented=consented, erasable=may_erase(session, trial)),
     )
 
 
@@ -335,7 +381,9 @@ def _facts(
     return tuple((str(head), str(value)) for head, value in facts)
 
 
-def _is_possible(trial: TrialRow, name: str, *, consented: bool) -> bool:
+def _is_possible(trial: TrialRow, name: str, *, consented: bool, erasable: bool) -> bool:
+    if name == ERASE:
+        return erasable
     if name == CONSENT:
         return trial.current_state is State.READY and not consented
     if name == Step.START and not consented:
@@ -345,6 +393,15 @@ def _is_possible(trial: TrialRow, name: str, *, consented: bool) -> bool:
 
 def _revision() -> int:
     return request.form.get("revision", 0, type=int)
+
+
+def _wish() -> OnWithdrawal:
+    try:
+        return OnWithdrawal(request.form.get("on_withdrawal", ""))
+    except ValueError:
+        raise ProtocolError(
+            marked("Please say what was agreed to become of the answers after a withdrawal.")
+        ) from None
 
 
 def _reason() -> str:

@@ -22,6 +22,7 @@ from trials.domain.words import marked
 from trials.services import allocation, trials
 from trials.services.allocation import Opening, UnblindingReason
 from trials.services.emergency import REASONS, open_code
+from trials.services.guesses import may_guess
 from trials.services.overview import TrialOverview, trials_of
 from trials.store.trial import TrialRow, frozen_protocol, periods_of_trial
 from trials.web.access import open_to
@@ -445,7 +446,11 @@ def _emergency_page(
         patient=trial.patient.code,
         title=trial.title,
         periods=tuple(
-            (str(number), _period_label(number, rows.get(number), current))
+            (
+                str(number),
+                _period_label(number, rows.get(number), current)
+                + _guess_note(session, trial, number),
+            )
             for number in range(1, frozen.value.design.periods + 1)
         ),
         reasons=tuple((reason.value, label) for reason, label in _reasons().items()),
@@ -455,6 +460,13 @@ def _emergency_page(
         action=url_for("pharmacist.open_period", trial=trial.public_id),
         back=_href(trial),
     )
+
+
+def _guess_note(session: Session, trial: TrialRow, period: int) -> str:
+    """Return the warning that opening this code loses the patient's guess (rule D-15)."""
+    if not may_guess(session, trial, period):
+        return ""
+    return " " + str(_("(the patient has not guessed it yet; after the opening it is not asked)"))
 
 
 def _period_label(number: int, row: object, current: int | None) -> str:

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from models.decision import Kind
 from trials.domain.blinding import Role
 from trials.domain.calendar import Phase, zone_of
+from trials.domain.impression import CHANGES
 from trials.domain.life_cycle import RESULT_KNOWN, State
 from trials.domain.protocol import Protocol
 from trials.keys import Vault
@@ -22,6 +23,7 @@ from trials.services import allocation, analysis, diary
 from trials.services.actor import Actor
 from trials.store.account import AccountRow
 from trials.store.diary import DiaryDayRow, DiaryEntryRow, days_of_trial
+from trials.store.impression import ImpressionRow, impressions_of_trial
 from trials.store.trial import (
     TrialRow,
     decision_on,
@@ -57,12 +59,14 @@ class OwnMeans:
 
 @dataclass(frozen=True, slots=True)
 class PastPeriod:
-    """What a period was, and what the patient thought it was ("" if not asked)."""
+    """What a period was, what the patient thought it was, and how it was ("" if not said)."""
 
     number: int
     days: str
     treatment: str
     guess: str
+    change: str = ""
+    words: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -425,6 +429,7 @@ def _periods(
     rows: Sequence[DiaryDayRow],
 ) -> tuple[PastPeriod, ...]:
     guesses = {g.period: g.treatment for g in guesses_of_trial(session, trial.id)}
+    said = {row.period: row for row in impressions_of_trial(session, trial.id)}
     lived = {r.period for r in rows}
     return tuple(
         PastPeriod(
@@ -432,10 +437,17 @@ def _periods(
             days=days_between(p.first_day, p.last_day),
             treatment=names.get(p.number, ""),
             guess=_guessed(protocol, guesses.get(p.number)),
+            change=change_in_words(said.get(p.number)),
+            words=said[p.number].words if p.number in said else "",
         )
         for p in periods_of_trial(session, trial.id)
         if p.number in lived
     )
+
+
+def change_in_words(said: ImpressionRow | None) -> str:
+    """Return how a period was, compared with before the trial; "" if that was not said."""
+    return str(_(CHANGES[said.change])) if said is not None and said.change is not None else ""
 
 
 def _guessed(protocol: Protocol, treatment: str | None) -> str:

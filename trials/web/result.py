@@ -12,6 +12,7 @@ from trials.domain.blinding import Role
 from trials.domain.canonical import canonical_json
 from trials.domain.diary import FieldErrors
 from trials.domain.errors import NotFoundError, TrialError
+from trials.domain.impression import NO_PREFERENCE, NONE_OF_THEM
 from trials.domain.life_cycle import State
 from trials.domain.protocol import Protocol
 from trials.services import allocation, analysis, trials
@@ -19,11 +20,14 @@ from trials.services.analysis import Result
 from trials.services.blinding_held import blinding_held
 from trials.store.account import AccountRow
 from trials.store.fit import ReleaseRow, release_of
+from trials.store.impression import impressions_of_trial
 from trials.store.trial import ProtocolRow, TrialRow, decision_on, frozen_protocol, periods_of_trial
 from trials.web.access import open_to
+from trials.web.agreement import NOTHING
 from trials.web.edge import current_actor, now, sentence_of, status_of, transaction, vault
 from trials.web.local_words import days_between
 from trials.web.phrases import number_text, percent_text
+from trials.web.plain_result import change_in_words
 from trials.web.scrutiny import GuessText, Scrutiny, read_guesses, read_scrutiny
 from trials.web.verdict import ResultFigures, read_result
 from trials.web.what_if import WhatIfForm, frozen_weight, what_if_form, what_if_page
@@ -86,6 +90,7 @@ class ResultPage:
         decision: heading and value of what was signed; () before.
         scrutiny: what stands beside the verdict; None where there is none.
         guesses: what the patient guessed; None without a guess.
+        said: what the patient said of each period: number, treatment, change, words, preference.
         what_if: the field to try another weight with.
     """
 
@@ -104,6 +109,7 @@ class ResultPage:
     decision: tuple[tuple[str, str], ...]
     scrutiny: Scrutiny | None
     guesses: GuessText | None
+    said: tuple[tuple[str, str, str, str, str], ...]
     what_if: WhatIfForm
 
 
@@ -235,6 +241,7 @@ def _result_page(session: Session, trial: TrialRow, found: Result) -> ResultPage
             (str(_("Signed")), f"{signer.name if signer else ''}, {when}"),
         )
     may_decide = trial.current_state is State.RELEASED
+    opened = _opened(session, trial, frozen, release)
     return ResultPage(
         title=trial.title,
         patient=trial.patient.code,
@@ -243,13 +250,14 @@ def _result_page(session: Session, trial: TrialRow, found: Result) -> ResultPage
         trial_href=url_for("clinician.show_trial", trial=trial.public_id),
         result=read_result(found, protocol, to_patient=False),
         rule=_rule(protocol),
-        opened=_opened(session, trial, frozen, release),
+        opened=opened,
         provenance=_provenance(found, frozen),
         released=_released(session, release),
         comment=release.comment,
         decide_href=url_for("result.ask_decision", trial=trial.public_id) if may_decide else "",
         decision=decision,
         scrutiny=read_scrutiny(found, found.treatments or {}),
+        said=_said(session, trial, opened),
         guesses=read_guesses(
             blinding_held(session, vault(), current_actor(), trial), found.treatments or {}
         ),
@@ -321,6 +329,30 @@ def _rule(protocol: Protocol) -> tuple[tuple[str, str], ...]:
             )
         )
     return tuple((str(head), str(value)) for head, value in rows)
+
+
+def _said(
+    session: Session, trial: TrialRow, opened: Opened
+) -> tuple[tuple[str, str, str, str, str], ...]:
+    """Return what the patient said of each period, with the treatment it turned out to be."""
+    given = {period.number: period.treatment for period in opened.periods}
+    none = {NO_PREFERENCE: str(_("no preference")), NONE_OF_THEM: str(_("none of them"))}
+
+    def preferred(number: int | None) -> str:
+        if number is None:
+            return NOTHING
+        return none.get(number, "") or f"{number}: {given.get(number, NOTHING)}"
+
+    return tuple(
+        (
+            str(row.period),
+            given.get(row.period, NOTHING),
+            change_in_words(row) or NOTHING,
+            row.words or NOTHING,
+            preferred(row.preference),
+        )
+        for row in impressions_of_trial(session, trial.id)
+    )
 
 
 def _opened(session: Session, trial: TrialRow, frozen: ProtocolRow, release: ReleaseRow) -> Opened:

@@ -36,6 +36,7 @@ from trials.domain.design import (
 from trials.domain.diary import FieldErrors, Questionnaire, SideEffect
 from trials.domain.errors import TrialError
 from trials.domain.protocol import Candidate, KnownNoise, Protocol
+from trials.domain.taking import TakingPlan, TimeOfDay
 from trials.services import trials
 from trials.services.catalogue import catalogue, side_effect_terms
 from trials.web.edge import sentence_of
@@ -66,6 +67,7 @@ DEFAULTS: Mapping[str, str] = {
     "largest_expected_loss": "0.25",
     "superiority_probability": "0.5",
     "asks": "sleep,interference",
+    "taking": "",
     "list": "union",
     "opens": "17:00",
     "closes": "03:00",
@@ -156,6 +158,7 @@ def typed_from(form: MultiDict[str, str]) -> Typed:
     """Return what a submitted form holds."""
     values = {name: value for name, value in form.items() if not name.startswith("slot-")}
     values["asks"] = ",".join(form.getlist("asks"))
+    values["taking"] = ",".join(form.getlist("taking"))
     slots = tuple(
         Slot(
             treatment=form.get(f"slot-{n}-treatment", ""),
@@ -212,6 +215,10 @@ def typed_of(title: str, protocol: Protocol) -> Typed:
             if wanted
         ),
         "rescue": asked.rescue,
+        "more_rescue": "; ".join(asked.more_rescue),
+        "taking": ",".join(protocol.taking.times) if protocol.taking else "",
+        "taking_form": protocol.taking.form if protocol.taking else "",
+        "pain_line": "yes" if protocol.shows_pain_line else "",
         "opens": protocol.window.opens.isoformat("minutes"),
         "closes": protocol.window.closes.isoformat("minutes"),
         "late_hours": "" if protocol.window.late_hours is None else str(protocol.window.late_hours),
@@ -260,6 +267,7 @@ def read_form(typed: Typed) -> Reading:
     questionnaire = _read_questionnaire(typed, union, errors)
     window = _read_window(typed, errors)
     noise = _read_noise(typed, errors)
+    taking = _read_taking(typed, errors)
     cautions = {n: text for n, c in candidates if (text := _caution(c, blinding))}
     protocol = None
     if not errors and design and rule and questionnaire and window:
@@ -280,6 +288,8 @@ def read_form(typed: Typed) -> Reading:
                 window=window,
                 looks=_choice(LookSchedule, typed.get("looks"), LookSchedule.AT_END),
                 known_noise=noise,
+                taking=taking,
+                shows_pain_line=typed.get("pain_line") == "yes",
             )
         except TrialError as problem:
             errors["slot-1-treatment"] = sentence_of(problem)
@@ -500,9 +510,27 @@ def _read_questionnaire(
             sleep="sleep" in asks,
             interference="interference" in asks,
             rescue=typed.get("rescue")[:LONGEST_NAME],
+            more_rescue=tuple(
+                name.strip()[:LONGEST_NAME]
+                for name in typed.get("more_rescue").split(";")
+                if name.strip()
+            ),
         )
     except TrialError as problem:
         errors["terms"] = sentence_of(problem)
+        return None
+
+
+def _read_taking(typed: Typed, errors: FieldErrors) -> TakingPlan | None:
+    """Return when in the day the treatment is taken; None if nothing was ticked."""
+    ticked = typed.get("taking").split(",")
+    times = tuple(time for time in TimeOfDay if time.value in ticked)
+    if not times:
+        return None
+    try:
+        return TakingPlan(times, typed.get("taking_form"))
+    except TrialError as problem:
+        errors["taking_form"] = sentence_of(problem)
         return None
 
 

@@ -7,10 +7,12 @@ trial is blinded these pages know box numbers only.
 
 from trials.web.patient import (
     clinic,
+    correct,
     diary,
     entries,
     guess,
     pack,
+    problem,
     reminders,
     result,
     sync,
@@ -19,7 +21,20 @@ from trials.web.patient import (
 )
 from trials.web.patient.blueprint import MENU, bp
 
-PAGES = (today, diary, thanks, entries, guess, result, clinic, reminders, pack, sync)
+PAGES = (
+    today,
+    diary,
+    thanks,
+    correct,
+    entries,
+    guess,
+    result,
+    clinic,
+    problem,
+    reminders,
+    pack,
+    sync,
+)
 """The modules with pages: importing them gives the blueprint its routes."""
 
 __all__ = ["MENU", "PAGES", "bp"]

@@ -15,15 +15,23 @@ MENU = (
         Role.PATIENT,
         lazy_gettext("Today"),
         "patient.today",
-        also=("patient.show_diary", "patient.submit_diary", "patient.thanks", "patient.guess"),
+        also=(
+            "patient.show_diary",
+            "patient.submit_diary",
+            "patient.thanks",
+            "patient.guess",
+            "patient.written",
+        ),
     ),
-    MenuItem(Role.PATIENT, lazy_gettext("My reports"), "patient.entries"),
+    MenuItem(
+        Role.PATIENT, lazy_gettext("My reports"), "patient.entries", also=("patient.correct",)
+    ),
     MenuItem(Role.PATIENT, lazy_gettext("My result"), "patient.result"),
     MenuItem(
         Role.PATIENT,
         lazy_gettext("My clinic"),
         "patient.clinic",
-        also=("patient.pause", "patient.stop", "patient.reminders"),
+        also=("patient.pause", "patient.stop", "patient.problem", "patient.reminders"),
     ),
 )
 

@@ -9,11 +9,14 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
+from trials.domain.consent import OnWithdrawal
+from trials.domain.diary import FieldErrors
 from trials.domain.errors import EditConflictError, StateError
 from trials.domain.life_cycle import UNDER_WAY, State
 from trials.domain.words import marked
 from trials.services import notices
 from trials.services import running as running_services
+from trials.services.erasure import erase_answers, remove_draws, wish_on_withdrawal
 from trials.store.trial import TrialRow
 from trials.web.access import open_to_patient
 from trials.web.edge import (
@@ -22,6 +25,7 @@ from trials.web.edge import (
     current_patient,
     now,
     sentence_of,
+    settings,
     status_of,
     transaction,
 )
@@ -70,7 +74,7 @@ def clinic() -> ResponseReturnValue:
             called=notices.asked_for_call(session, choice.trial, at),
             may_pause=state is State.RUNNING,
             may_stop=state in UNDER_WAY | {State.READY},
-            links={name: choice.address(name) for name in ("ask_call", "pause", "stop")},
+            links={name: choice.address(name) for name in ("ask_call", "problem", "pause", "stop")},
         )
     return render("clinic", page)
 
@@ -97,8 +101,12 @@ class ConfirmPage:
         revision: of the trial when the page was shown.
         action: where the form goes.
         back: where "no" goes.
+        wish: what was agreed should become of the answers: "keep" or "remove"; only where they
+            are to be removed is there a choice.
         reason: what was typed.
+        chosen: what is to become of the answers, as chosen.
         problem: why it could not be done, "" if nothing was tried.
+        errors: sentences by field.
     """
 
     deed: str
@@ -106,8 +114,11 @@ class ConfirmPage:
     revision: int
     action: str
     back: str
+    wish: str = OnWithdrawal.KEEP.value
     reason: str = ""
+    chosen: str = ""
     problem: str = ""
+    errors: FieldErrors = field(default_factory=dict)
 
 
 @bp.route("/clinic/pause", methods=["GET", "POST"])
@@ -127,6 +138,7 @@ def stop() -> ResponseReturnValue:
 def _confirm(deed: str, target: State) -> ResponseReturnValue:
     at = now()
     reason = request.form.get("reason", "").strip()[:500]
+    files: tuple[str, ...] = ()
     page: ConfirmPage | None = None
     try:
         with transaction() as session:
@@ -140,48 +152,71 @@ def _confirm(deed: str, target: State) -> ResponseReturnValue:
                 revision=trial.revision,
                 action=choice.address(deed),
                 back=choice.address("clinic"),
+                wish=_wish(session, trial, deed),
                 reason=reason,
+                chosen=request.form.get("answers", ""),
             )
             if request.method == "POST":
-                _do(session, deed, trial, reason, at)
+                if page.wish == OnWithdrawal.REMOVE and page.chosen not in set(OnWithdrawal):
+                    told = {"answers": _("Please choose what becomes of your answers.")}
+                    return render("confirm", replace(page, errors=told)), 422
+                files = _do(session, page, trial, at)
     except (EditConflictError, StateError) as problem:
         if page is None:
             raise
         return render("confirm", replace(page, problem=sentence_of(problem))), status_of(problem)
     if request.method == "GET":
         return render("confirm", page)
-    flash(
-        _("Your trial is paused. A message goes to your clinic.")
-        if deed == "pause"
-        else _("Your trial has ended. A message goes to your clinic."),
-        "success",
-    )
+    remove_draws(settings().data_dir, files)
+    flash(_receipt(page), "success")
     return redirect(choice.address("today"), code=303)
 
 
-def _do(session: Session, deed: str, trial: TrialRow, reason: str, at: datetime) -> None:
+def _wish(session: Session, trial: TrialRow, deed: str) -> str:
+    """Return what was agreed should become of the answers, as far as there are any."""
+    if deed == "pause" or trial.started_at is None:
+        return OnWithdrawal.KEEP.value
+    return wish_on_withdrawal(session, trial).value
+
+
+def _removes(page: ConfirmPage) -> bool:
+    return page.wish == OnWithdrawal.REMOVE and page.chosen == OnWithdrawal.REMOVE
+
+
+def _receipt(page: ConfirmPage) -> str:
+    if page.deed == "pause":
+        return str(_("Your trial is paused. A message goes to your clinic."))
+    if _removes(page):
+        return str(
+            _("Your trial has ended and your answers are removed. A message goes to your clinic.")
+        )
+    return str(_("Your trial has ended. A message goes to your clinic."))
+
+
+def _do(session: Session, page: ConfirmPage, trial: TrialRow, at: datetime) -> tuple[str, ...]:
+    """Pause or stop; return the files that are to be removed once that is kept."""
     revision = int(request.form.get("revision", "")) if _is_number("revision") else -1
     address = absolute_url("entrance.home")
-    if deed == "pause":
+    actor = current_actor()
+    if page.deed == "pause":
         running_services.pause_trial(
             session,
-            current_actor(),
+            actor,
             trial,
             revision=revision,
-            reason=reason or NO_REASON_FOR_PAUSE,
+            reason=page.reason or NO_REASON_FOR_PAUSE,
             now=at,
         )
         notices.tell_of_pause(session, trial, address=address, now=at)
-        return
-    running_services.stop_trial(
-        session,
-        current_actor(),
-        trial,
-        revision=revision,
-        reason=reason or NO_REASON_FOR_STOP,
-        now=at,
-    )
-    notices.tell_of_stop(session, trial, address=address, now=at)
+        return ()
+    reason = page.reason or NO_REASON_FOR_STOP
+    running_services.stop_trial(session, actor, trial, revision=revision, reason=reason, now=at)
+    if not _removes(page):
+        notices.tell_of_stop(session, trial, address=address, now=at)
+        return ()
+    files = erase_answers(session, actor, trial, reason=reason, now=at)
+    notices.tell_of_removal(session, trial, address=address, now=at)
+    return files
 
 
 def _is_number(name: str) -> bool:

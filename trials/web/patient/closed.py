@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from trials.domain.calendar import zone_of
 from trials.domain.errors import DiaryClosedError, TrialError
-from trials.services import diary
+from trials.services import diary_days
 from trials.store.diary import find_day
 from trials.web.edge import sentence_of
 from trials.web.local_words import day_name, opening
@@ -51,7 +51,7 @@ def closed_page(
 ) -> ClosedPage:
     """Return why this day cannot be answered, and which others can."""
     zone = zone_of(choice.trial.timezone)
-    now_open = diary.today(session, choice.trial, at)
+    now_open = diary_days.today(session, choice.trial, at)
     row = find_day(session, choice.trial.id, day)
     early = row is not None and at < row.opens_at and row.state in {"planned", "open"}
     opens_at = row.opens_at if row is not None and early else now_open.next_opens_at

@@ -8,11 +8,10 @@ from zoneinfo import ZoneInfo
 from trials.domain.calendar import local_day
 from trials.domain.errors import NotFoundError
 from trials.domain.words import marked
-from trials.services import diary
+from trials.services import diary_days
 from trials.store.trial import PeriodRow
 from trials.web.local_words import closing, day_name, days_between, near_day
 from trials.web.patient.trial import Choice
-from trials.web.patient.words import grouped
 
 _ISO_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
@@ -31,14 +30,14 @@ class OpenDay:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A period whose guess is asked for."""
+    """A period that the patient is asked about."""
 
     days: str
-    box: str
+    what: str
     href: str
 
 
-def open_day(choice: Choice, day: diary.DayToAnswer, at: datetime, zone: ZoneInfo) -> OpenDay:
+def open_day(choice: Choice, day: diary_days.DayToAnswer, at: datetime, zone: ZoneInfo) -> OpenDay:
     """Return a day that can be answered as it is shown."""
     return OpenDay(
         name=day_name(day.day),
@@ -50,11 +49,11 @@ def open_day(choice: Choice, day: diary.DayToAnswer, at: datetime, zone: ZoneInf
     )
 
 
-def waiting(choice: Choice, period: PeriodRow) -> Waiting:
-    """Return a period whose guess is asked for as it is shown."""
+def waiting(choice: Choice, period: PeriodRow, what: str) -> Waiting:
+    """Return a period that is asked about as it is shown; ``what`` was taken in it."""
     return Waiting(
         days=days_between(period.first_day, period.last_day),
-        box=grouped(period.kit),
+        what=what,
         href=choice.address("guess", period=period.number),
     )
 

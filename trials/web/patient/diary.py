@@ -15,14 +15,15 @@ from sqlalchemy.orm import Session
 from trials.domain.calendar import local_day, zone_of
 from trials.domain.canonical import canonical_hash
 from trials.domain.clocks import Writing
-from trials.domain.diary import Answers, FieldErrors, Questionnaire, Source, check_answers
-from trials.domain.errors import DiaryClosedError
-from trials.services import diary
+from trials.domain.diary import Answers, FieldErrors, Questionnaire, Source
+from trials.domain.diary_form import check_answers
+from trials.domain.errors import DiaryClosedError, PhotoError
+from trials.services import diary, diary_days, photos
 from trials.services.actor import Actor
 from trials.store.diary import entry_with_key, last_revisions
 from trials.store.trial import TrialRow
 from trials.web.access import open_to_patient
-from trials.web.edge import current_actor, current_patient, now, transaction
+from trials.web.edge import current_actor, current_patient, now, transaction, vault
 from trials.web.local_words import closing, day_name, near_day
 from trials.web.patient.blueprint import bp, render, typed_in
 from trials.web.patient.closed import closed_page
@@ -33,6 +34,8 @@ MOST_DOSES_BY_TAP = 4
 """Doses that have a button of their own; more are typed."""
 
 KEY = re.compile(r"[0-9A-Za-z-]{16,64}")
+KEPT_KEY = re.compile(r"[0-9A-Za-z-]{16,64}(:[0-9a-f]{16})?")
+"""As a form makes it, and as a form that came back with other answers is kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +104,7 @@ def show_diary(day: str) -> ResponseReturnValue:
         asked = date_in(day)
         choice = choose_trial(session, asked)
         try:
-            is_open = diary.open_day(session, choice.trial, asked, at)
+            is_open = diary_days.open_day(session, choice.trial, asked, at)
         except DiaryClosedError as problem:
             closed = closed_page(session, choice, asked, problem, at)
             return render("closed", closed), HTTPStatus.CONFLICT
@@ -121,18 +124,37 @@ def submit_diary(day: str) -> ResponseReturnValue:
         choice = choose_trial(session, asked)
         try:
             questionnaire = diary.questionnaire_of(session, choice.trial)
-            answers, errors = check_answers(questionnaire, with_typed_doses(typed))
-            if answers is None:
-                is_open = diary.open_day(session, choice.trial, asked, at)
+            answers, errors = check_answers(questionnaire, typed)
+            photo = sent_photo(errors)
+            if answers is None or errors:
+                is_open = diary_days.open_day(session, choice.trial, asked, at)
                 page = _diary_page(
                     session, choice, is_open, at, key=key, typed=typed, errors=errors
                 )
                 return render("diary", page), HTTPStatus.UNPROCESSABLE_ENTITY
-            keep(session, choice.trial, asked, answers, author=current_actor(), key=key, at=at)
+            actor = current_actor()
+            kept = keep(session, choice.trial, asked, answers, author=actor, key=key, at=at)
+            if photo:
+                photos.keep_photo(
+                    session, vault(), actor, choice.trial, key=kept.key, content=photo, now=at
+                )
         except DiaryClosedError as problem:
             closed = closed_page(session, choice, asked, problem, at, typed=True)
             return render("closed", closed), HTTPStatus.UNPROCESSABLE_ENTITY
     return redirect(choice.address("thanks", day=asked.isoformat()), code=303)
+
+
+def sent_photo(errors: FieldErrors) -> bytes:
+    """Return the photo that came with the form, "" if none; one that is none is an error."""
+    file = request.files.get("photo")
+    content = file.read() if file is not None else b""
+    if not content:
+        return b""
+    try:
+        return photos.only_pixels(content)
+    except PhotoError as problem:
+        errors["photo"] = problem.sentence
+        return b""
 
 
 def keep(
@@ -172,22 +194,10 @@ def keep(
     return receipt
 
 
-def with_typed_doses(form: Mapping[str, str]) -> dict[str, str]:
-    """Return the form with one number of rescue doses, by button or typed.
-
-    "More" without a number stays as it is and is asked for again.
-    """
-    fields = dict(form)
-    more = fields.pop("more_doses", "").strip()
-    if more and fields.get("rescue_doses", "more") in {"", "more"}:
-        fields["rescue_doses"] = more
-    return fields
-
-
 def _diary_page(
     session: Session,
     choice: Choice,
-    is_open: diary.DayToAnswer,
+    is_open: diary_days.DayToAnswer,
     at: datetime,
     *,
     key: str,
@@ -203,7 +213,7 @@ def _diary_page(
         late=is_open.late,
         until=closing(is_open.next_limit, at, zone),
         replaces=is_open.answered,
-        questionnaire=diary.questionnaire_of(session, choice.trial),
+        questionnaire=diary.ordered_questionnaire(session, choice.trial),
         key=key,
         action=choice.address("submit_diary", day=is_open.day.isoformat()),
         back=choice.address("today"),

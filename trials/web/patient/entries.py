@@ -1,21 +1,24 @@
 """The patient's own reports, missed days included."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
 from trials.domain.calendar import local_day, zone_of
 from trials.domain.diary import Questionnaire, Source
-from trials.services import diary
+from trials.services import diary, diary_days
+from trials.services.erasure import is_erased
+from trials.store.correction import confirmations_of_trial
 from trials.store.diary import DiaryDayRow, DiaryEntryRow, days_of_trial
-from trials.store.trial import periods_of_trial
+from trials.store.photo import photos_of_trial
+from trials.store.trial import TrialRow, frozen_protocol, periods_of_trial
 from trials.web import charts, plain_result
 from trials.web.access import open_to_patient
 from trials.web.edge import now, transaction, vault
-from trials.web.local_words import day_name, days_between
+from trials.web.local_words import day_name, days_between, short_day
 from trials.web.patient.blueprint import bp, render
 from trials.web.patient.trial import Choice, TrialLink, choose_trial, own_trials
 from trials.web.patient.words import delay, grouped, in_words
@@ -33,8 +36,12 @@ class ReportedDay:
         note: what was written.
         late: by how much it was late, "" if on time.
         corrected: whether it replaced an earlier report.
-        proxy: whether the clinic wrote it down.
+        origin: "phone" or "paper" if the clinic wrote it down, "" if not.
+        confirmed: "yes" or "no" where the patient was asked about that, "" before.
+        correction: whether it was corrected after the window, with a reason.
+        photo: whether a photo belongs to it.
         href: where it can be filled in or corrected now, "" if nowhere.
+        correct_href: where it can be corrected after its window, likewise.
     """
 
     day: str
@@ -44,8 +51,12 @@ class ReportedDay:
     note: str = ""
     late: str = ""
     corrected: bool = False
-    proxy: bool = False
+    origin: str = ""
+    confirmed: str = ""
+    correction: bool = False
+    photo: bool = False
     href: str = ""
+    correct_href: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +79,8 @@ class EntriesPage:
         periods: newest first.
         reported: days with a report.
         due: days that were reported or are too late.
-        pain: own line, or None while the trial is blinded (blinding rule B-24).
+        pain: own line; while the trial is blinded None, or a line without any period, as the
+            protocol says (blinding rule B-24).
         others: other trials.
     """
 
@@ -101,16 +113,21 @@ def _entries_page(session: Session, choice: Choice, at: datetime) -> EntriesPage
     if not rows:
         return EntriesPage(trial.title, others=choice.others)
     kept = diary.own_entries(session, trial)
-    open_now = {d.day for d in diary.today(session, trial, at).open_days}
+    open_now = {d.day for d in diary_days.today(session, trial, at).open_days}
     questionnaire = diary.questionnaire_of(session, trial)
     treatments = plain_result.treatment_names(session, vault(), trial)
     periods = {p.number: p for p in periods_of_trial(session, trial.id)}
 
+    marks = Marks(session, trial)
+
     def reported(row: DiaryDayRow) -> ReportedDay:
         href = choice.address("show_diary", day=row.day.isoformat()) if row.day in open_now else ""
-        return _reported_day(row, kept.get(row.day), questionnaire, href, at)
+        correct = ""
+        if marks.correctable and not href and row.closes_at <= at:
+            correct = choice.address("correct", day=row.day.isoformat())
+        return _reported_day(row, kept.get(row.day), questionnaire, marks, href, correct, at)
 
-    done = diary.adherence(session, trial, at)
+    done = diary_days.adherence(session, trial, at)
     numbers = sorted({r.period for r in rows}, reverse=True)
     return EntriesPage(
         title=trial.title,
@@ -126,8 +143,43 @@ def _entries_page(session: Session, choice: Choice, at: datetime) -> EntriesPage
         ),
         reported=done.answered,
         due=done.answered + done.missed,
-        pain=plain_result.pain_line(rows, kept, treatments) if treatments else None,
+        pain=_pain_line(rows, kept, treatments, always=marks.shows_pain_line),
         others=choice.others,
+    )
+
+
+class Marks:
+    """What is said of single reports: who wrote them, whether that was confirmed, photos."""
+
+    def __init__(self, session: Session, trial: TrialRow) -> None:
+        frozen = frozen_protocol(session, trial.id)
+        self.shows_pain_line = frozen is not None and frozen.value.shows_pain_line
+        self.correctable = trial.current_state not in diary.ANALYSED and not is_erased(
+            session, trial
+        )
+        self.confirmations = confirmations_of_trial(session, trial.id)
+        self.photos = {photo.entry_id for _day, photo in photos_of_trial(session, trial.id)}
+
+    def confirmed(self, entry: DiaryEntryRow) -> str:
+        """Return the patient's word on a report of the clinic's, "" if there is none."""
+        told = self.confirmations.get(entry.id)
+        return "" if told is None else "yes" if told.is_right else "no"
+
+
+def _pain_line(
+    rows: Sequence[DiaryDayRow],
+    kept: Mapping[date, DiaryEntryRow],
+    treatments: Mapping[int, str],
+    *,
+    always: bool,
+) -> charts.LineChart | None:
+    if treatments:
+        return plain_result.pain_line(rows, kept, treatments)
+    if not always:
+        return None
+    return charts.line_chart(
+        [kept[r.day].pain if r.day in kept else None for r in rows],
+        labels=[short_day(r.day) for r in rows],
     )
 
 
@@ -140,7 +192,9 @@ def _reported_day(
     row: DiaryDayRow,
     entry: DiaryEntryRow | None,
     questionnaire: Questionnaire,
+    marks: Marks,
     href: str,
+    correct: str,
     at: datetime,
 ) -> ReportedDay:
     name = day_name(row.day)
@@ -157,6 +211,10 @@ def _reported_day(
         note=entry.note,
         late=delay(entry.minutes_late),
         corrected=entry.revision > 1,
-        proxy=entry.source != Source.PATIENT,
+        origin="" if entry.source == Source.PATIENT else entry.source,
+        confirmed=marks.confirmed(entry),
+        correction=entry.corrects,
+        photo=entry.id in marks.photos,
         href=href,
+        correct_href=correct,
     )

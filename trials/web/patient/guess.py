@@ -1,25 +1,30 @@
-"""At the end of a period: which treatment the patient thinks it was."""
+"""At the end of a period: how it was, which was best so far, and what it may have been."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from flask import flash, redirect, request
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext
+from sqlalchemy.orm import Session
 
+from trials.domain.calendar import zone_of
 from trials.domain.diary import FieldErrors
 from trials.domain.errors import StateError
+from trials.domain.impression import CHANGES, LONGEST_WORDS, NO_PREFERENCE, NONE_OF_THEM, OPEN_FOR
 from trials.domain.protocol import Protocol
 from trials.domain.words import marked
 from trials.services import guesses as guess_services
-from trials.store.trial import PeriodRow, frozen_protocol, guesses_of_trial
+from trials.store.impression import impressions_of_trial
+from trials.store.trial import PeriodRow, TrialRow, frozen_protocol, periods_of_trial
 from trials.web.access import open_to_patient
 from trials.web.edge import now, transaction
-from trials.web.local_words import days_between
+from trials.web.local_words import closing, days_between
 from trials.web.patient.blueprint import bp, render, typed_in
+from trials.web.patient.today import Takes
 from trials.web.patient.trial import Choice, choose_trial
-from trials.web.patient.words import grouped
 
 CERTAINTIES = (
     ("0", lazy_gettext("Just a guess")),
@@ -30,25 +35,33 @@ CERTAINTIES = (
 )
 UNKNOWN = "unknown"
 
+type Options = tuple[tuple[str, str], ...]
+
 
 @dataclass(frozen=True, slots=True)
 class GuessPage:
     """All that templates/patient/guess.html may use.
 
     Attributes:
+        heading: which box it is about.
         days: of the period.
-        box: that was taken from.
-        options: (value, name) of each candidate, and "I do not know".
+        until: until when it can be answered.
+        changes: (value, name) of the seven steps.
+        preferences: (value, name) of each period so far, and of "no preference".
+        options: (value, name) of each candidate, and "I do not know"; none in an open trial.
         certainties: (value, name) of each level.
         home: the first page.
         typed: what was typed, after an error.
         errors: sentences by field.
     """
 
+    heading: str
     days: str
-    box: str
-    options: tuple[tuple[str, str], ...]
-    certainties: tuple[tuple[str, str], ...]
+    until: str
+    changes: Options
+    preferences: Options
+    options: Options
+    certainties: Options
     home: str
     typed: Mapping[str, str] = field(default_factory=dict)
     errors: FieldErrors = field(default_factory=dict)
@@ -57,62 +70,126 @@ class GuessPage:
 @bp.route("/period/<int:period>/guess", methods=["GET", "POST"])
 @open_to_patient
 def guess(period: int) -> ResponseReturnValue:
-    """Ask at the end of a period which treatment the patient thinks it was."""
+    """Ask at the end of a period how it was, and in a blinded trial what it may have been."""
     at = now()
     typed = typed_in(request.form)
     with transaction() as session:
         choice = choose_trial(session)
-        if any(g.period == period for g in guesses_of_trial(session, choice.trial.id)):
+        trial = choice.trial
+        if any(row.period == period for row in impressions_of_trial(session, trial.id)):
             return redirect(choice.address("today"), code=303)
-        waiting = guess_services.guesses_to_ask(session, choice.trial, at)
+        waiting = guess_services.periods_to_ask(session, trial, at)
         row = next((p for p in waiting if p.number == period), None)
-        frozen = frozen_protocol(session, choice.trial.id)
+        frozen = frozen_protocol(session, trial.id)
         if row is None or frozen is None:
             raise StateError(marked("Nothing is asked about this box now."))
-        errors = _check_guess(typed) if request.method == "POST" else {}
+        guessing = guess_services.may_guess(session, trial, period)
+        page = _guess_page(session, choice, row, frozen.value, at, guessing=guessing)
+        errors = _check(page, typed) if request.method == "POST" else {}
         if request.method == "GET" or errors:
-            page = _guess_page(choice, row, frozen.value, typed, errors)
+            page = _guess_page(
+                session,
+                choice,
+                row,
+                frozen.value,
+                at,
+                guessing=guessing,
+                typed=typed,
+                errors=errors,
+            )
             return render("guess", page), 422 if errors else 200
+        _keep(session, trial, period, typed, at, guessing=guessing)
+    flash(_("Your answer is kept. Thank you."), "success")
+    return redirect(choice.address("today"), code=303)
+
+
+def _keep(
+    session: Session,
+    trial: TrialRow,
+    period: int,
+    typed: Mapping[str, str],
+    at: datetime,
+    *,
+    guessing: bool,
+) -> None:
+    if guessing:
         known = typed["treatment"] != UNKNOWN
         guess_services.record_guess(
             session,
-            choice.trial,
+            trial,
             period=period,
             treatment=typed["treatment"] if known else "",
             certainty=int(typed["certainty"]) if known else 0,
             why=typed.get("why", ""),
             now=at,
         )
-    flash(_("Your answer is kept. Thank you."), "success")
-    return redirect(choice.address("today"), code=303)
+    guess_services.record_impression(
+        session,
+        trial,
+        period=period,
+        change=int(typed["change"]) if typed.get("change") else None,
+        words=typed.get("words", ""),
+        preference=int(typed["preference"]) if typed.get("preference") else None,
+        now=at,
+    )
 
 
-def _check_guess(typed: Mapping[str, str]) -> FieldErrors:
+def _check(page: GuessPage, typed: Mapping[str, str]) -> FieldErrors:
+    """Return what is missing: only the guess has to be given, how it was may be left out."""
     errors: FieldErrors = {}
-    if not typed.get("treatment"):
-        errors["treatment"] = _("Please choose one, or that you do not know.")
-    unsure = typed.get("certainty", "") not in dict(CERTAINTIES)
-    if typed.get("treatment") != UNKNOWN and unsure:
-        errors["certainty"] = _("Please say how sure you are.")
-    if len(typed.get("why", "")) > 500:
-        errors["why"] = _("Please keep it under 500 characters.")
+    for name, options in (("change", page.changes), ("preference", page.preferences)):
+        if typed.get(name) and typed[name] not in dict(options):
+            errors[name] = _("Please choose one of the answers shown.")
+    if page.options:
+        if not typed.get("treatment"):
+            errors["treatment"] = _("Please choose one, or that you do not know.")
+        unsure = typed.get("certainty", "") not in dict(page.certainties)
+        if typed.get("treatment") != UNKNOWN and unsure:
+            errors["certainty"] = _("Please say how sure you are.")
+    for name in ("words", "why"):
+        if len(typed.get(name, "")) > LONGEST_WORDS:
+            errors[name] = _("Please keep it under 500 characters.")
     return errors
 
 
 def _guess_page(
+    session: Session,
     choice: Choice,
     row: PeriodRow,
     protocol: Protocol,
-    typed: Mapping[str, str],
-    errors: FieldErrors,
+    at: datetime,
+    *,
+    guessing: bool,
+    typed: Mapping[str, str] | None = None,
+    errors: FieldErrors | None = None,
 ) -> GuessPage:
+    trial = choice.trial
     candidates = sorted(protocol.candidates, key=lambda c: c.name.casefold())
+    options = (*((c.treatment, c.name) for c in candidates), (UNKNOWN, str(_("I do not know"))))
+    takes = Takes(session, trial, protocol)
+    opened = guess_services.last_opening(session, trial, row.number)
+    assert opened is not None  # noqa: S101  # the period is asked about
     return GuessPage(
+        heading=_heading(takes, row),
         days=days_between(row.first_day, row.last_day),
-        box=grouped(row.kit),
-        options=(*((c.treatment, c.name) for c in candidates), (UNKNOWN, str(_("I do not know")))),
+        until=closing(opened + OPEN_FOR, at, zone_of(trial.timezone)),
+        changes=tuple((str(step), str(_(name))) for step, name in CHANGES.items()),
+        preferences=(
+            *(
+                (str(p.number), f"{takes.name(p.number)} ({days_between(p.first_day, p.last_day)})")
+                for p in periods_of_trial(session, trial.id)
+                if p.number <= row.number
+            ),
+            (str(NO_PREFERENCE), str(_("No preference"))),
+            (str(NONE_OF_THEM), str(_("None of them"))),
+        ),
+        options=options if guessing else (),
         certainties=tuple((value, str(name)) for value, name in CERTAINTIES),
         home=choice.address("today"),
-        typed=typed,
-        errors=errors,
+        typed=typed or {},
+        errors=errors or {},
     )
+
+
+def _heading(takes: Takes, row: PeriodRow) -> str:
+    return str(_("How was it with %(what)s?", what=takes.name(row.number, in_sentence=True)))

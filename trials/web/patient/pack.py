@@ -66,6 +66,10 @@ FILES = (
 """The files that the shells need."""
 
 
+OFFLINE_ROUTES = ("pack", "check_kept", "take_entry", "take_photo")
+"""What a phone's script asks for and sends to."""
+
+
 @cache
 def version() -> str:
     """Return a text that changes whenever anything that a phone keeps may have changed."""
@@ -142,7 +146,7 @@ def manifest() -> ResponseReturnValue:
 
 def addresses() -> dict[str, str]:
     """Return where a phone's script sends what."""
-    return {name: url_for(f"patient.{name}") for name in ("pack", "check_kept", "take_entry")}
+    return {name: url_for(f"patient.{name}") for name in OFFLINE_ROUTES}
 
 
 def _shells() -> dict[str, str]:
@@ -152,6 +156,12 @@ def _shells() -> dict[str, str]:
         "earlier": url_for("patient.shell_diary", earlier=1),
         "away": url_for("patient.shell_away"),
     }
+
+
+def _shells_of(trial: TrialRow | None) -> dict[str, str]:
+    """Return the pages to keep: where no diary is kept there is no form to be had."""
+    without = () if trial is not None else ("diary", "earlier")
+    return {name: address for name, address in _shells().items() if name not in without}
 
 
 def _first_parts() -> set[str]:
@@ -200,13 +210,13 @@ def _pack(
         "place": "",
         "clinic": {"name": patient.site.name, "phone": patient.site.phone},
         "kept_days": KEPT_ALONG.days,
-        "shells": _shells(),
+        "shells": _shells_of(trial),
         "trial": "",
         "days": [],
     }
     questionnaire: object = None
     if trial is not None:
-        questionnaire = diary.questionnaire_of(session, trial)
+        questionnaire = diary.ordered_questionnaire(session, trial)
         zone = zone_of(trial.timezone)
         content |= {
             "trial": trial.public_id,
@@ -244,6 +254,7 @@ def _day(row: DiaryDayRow, takes: Takes, known: int, zone: str) -> dict[str, obj
         "known": known,
         "kit": take.kit if take else "",
         "treatment": " ".join(filter(None, (take.treatment, take.dose))) if take else "",
+        "times": " · ".join(take.times) if take else "",
     }
 
 
@@ -291,7 +302,7 @@ def shell_diary() -> ResponseReturnValue:
         trial = _trial_under_way(session)
         if trial is None:
             raise StateError(marked("No diary is kept at present."))
-        questionnaire = diary.questionnaire_of(session, trial)
+        questionnaire = diary.ordered_questionnaire(session, trial)
     page = DiaryPage(
         day="",
         near="",

@@ -17,24 +17,26 @@ from sqlalchemy.orm import Session
 
 from trials.domain.canonical import canonical_hash
 from trials.domain.clocks import Claim, time_of_writing
-from trials.domain.diary import FieldErrors, check_answers
-from trials.domain.errors import DiaryClosedError, NotFoundError
+from trials.domain.diary import FieldErrors
+from trials.domain.diary_form import check_answers
+from trials.domain.errors import DiaryClosedError, NotFoundError, PhotoError
 from trials.domain.words import marked
-from trials.services import diary
+from trials.services import diary, photos
 from trials.store.diary import keys_kept
+from trials.store.photo import photo_keys_kept
 from trials.store.trial import TrialRow
 from trials.web.access import open_to_patient
-from trials.web.edge import current_actor, now, transaction
+from trials.web.edge import current_actor, now, sentence_of, transaction, vault
 from trials.web.local_words import day_name
 from trials.web.patient.blueprint import bp
 from trials.web.patient.closed import with_day_in_words
 from trials.web.patient.days import date_in
-from trials.web.patient.diary import KEY, keep, with_typed_doses
+from trials.web.patient.diary import KEPT_KEY, KEY, keep
 from trials.web.patient.trial import own_trials
 
 LARGEST_BODY = 20_000
 MOST_KEYS = 200
-MOST_FIELDS = 40
+MOST_FIELDS = 60
 LONGEST_FIELD = 4_000
 _YEARS = range(2000, 2101)
 
@@ -73,12 +75,44 @@ def check_kept() -> ResponseReturnValue:
     and sends them again.
     """
     try:
-        keys = _read_keys(_json())
+        sent = _mapping(_json())
+        keys = _read_keys(sent.get("keys"))
+        photographed = _read_keys(sent.get("photos", []))
     except MalformedError:
         return _malformed()
+    author = current_actor().public_id
     with transaction() as session:
-        kept = keys_kept(session, current_actor().public_id, keys)
-    return {"unknown": [key for key in keys if key not in kept]}
+        kept = keys_kept(session, author, keys)
+        photos_kept = photo_keys_kept(session, author, photographed)
+    return {
+        "unknown": [key for key in keys if key not in kept],
+        "unknown_photos": [key for key in photographed if key not in photos_kept],
+    }
+
+
+@bp.post("/offline/photo")
+@open_to_patient
+def take_photo() -> ResponseReturnValue:
+    """Keep the photo of a report that is here already."""
+    file = request.files.get("photo")
+    key = request.form.get("key", "")
+    if file is None or not KEPT_KEY.fullmatch(key):
+        return _malformed()
+    content = file.read()
+    at = now()
+    try:
+        with transaction() as session:
+            trial = _own_trial(session, request.form.get("trial", ""))
+            photos.keep_photo(
+                session, vault(), current_actor(), trial, key=key, content=content, now=at
+            )
+    except PhotoError as problem:
+        told = {"reason": "photo", "error": sentence_of(problem)}
+        return told, HTTPStatus.UNPROCESSABLE_ENTITY
+    except NotFoundError as problem:
+        told = {"reason": "closed", "error": sentence_of(problem)}
+        return told, HTTPStatus.CONFLICT
+    return {"kept": True}
 
 
 @bp.post("/offline/entry")
@@ -102,7 +136,7 @@ def _keep(session: Session, sent: Submission, at: datetime) -> ResponseReturnVal
     day = date_in(sent.day)
     trial = _own_trial(session, sent.trial)
     questionnaire = diary.questionnaire_of(session, trial)
-    answers, errors = check_answers(questionnaire, with_typed_doses(sent.fields))
+    answers, errors = check_answers(questionnaire, sent.fields)
     if answers is None:
         return {
             "reason": "incomplete",
@@ -124,6 +158,7 @@ def _keep(session: Session, sent: Submission, at: datetime) -> ResponseReturnVal
         "minutes_late": receipt.minutes_late,
         "repeated": receipt.repeated,
         "counts": receipt.counts,
+        "kept_as": receipt.key,
         "sentence": _sentence(receipt, day, sent.known),
         "answers": canonical_hash(answers),
     }
@@ -197,11 +232,10 @@ def read_submission(sent: object) -> Submission:
     )
 
 
-def _read_keys(sent: object) -> list[str]:
-    keys = _mapping(sent).get("keys")
+def _read_keys(keys: object) -> list[str]:
     if not isinstance(keys, list) or len(keys) > MOST_KEYS:
         raise MalformedError
-    if not all(isinstance(key, str) and KEY.fullmatch(key) for key in keys):
+    if not all(isinstance(key, str) and KEPT_KEY.fullmatch(key) for key in keys):
         raise MalformedError
     return keys
 

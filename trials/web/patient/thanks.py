@@ -9,14 +9,17 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
 from trials.domain.calendar import local_day, zone_of
-from trials.services import diary
+from trials.services import diary, diary_days
 from trials.services import guesses as guess_services
 from trials.store.diary import DiaryEntryRow, entry_with_key, find_day, latest_entry
+from trials.store.photo import photo_of_entry
+from trials.store.trial import frozen_protocol
 from trials.web.access import open_to_patient
 from trials.web.edge import now, transaction
 from trials.web.local_words import clock, closing, day_name, opening
 from trials.web.patient.blueprint import bp, render
 from trials.web.patient.days import OpenDay, Waiting, date_in, open_day, waiting
+from trials.web.patient.today import Takes
 from trials.web.patient.trial import Choice, choose_trial
 from trials.web.patient.words import delay, in_words
 
@@ -37,10 +40,11 @@ class ThanksPage:
         replaced: whether it replaces an earlier report.
         answers: what was kept, as (question, answer).
         note: what was written, "" if nothing.
+        photo: whether a photo was kept with it.
         again: where it can be corrected, "" if no more.
         until: until when.
         to_answer: another day that is open.
-        waiting: guesses to be asked.
+        waiting: periods to be asked about.
         opens: when the next diary opens, "" if none does.
         is_last: whether no diary is to come.
         home: the first page.
@@ -55,6 +59,7 @@ class ThanksPage:
     replaced: bool
     answers: tuple[tuple[str, str], ...]
     note: str
+    photo: bool
     again: str
     until: str
     to_answer: tuple[OpenDay, ...]
@@ -102,10 +107,12 @@ def _thanks_page(
 ) -> ThanksPage:
     trial = choice.trial
     zone = zone_of(trial.timezone)
-    now_open = diary.today(session, trial, at)
+    now_open = diary_days.today(session, trial, at)
     same = next((d for d in now_open.open_days if d.day == day), None)
     upcoming = now_open.next_opens_at
     questionnaire = diary.questionnaire_of(session, trial)
+    frozen = frozen_protocol(session, trial.id)
+    takes = Takes(session, trial, frozen.value if frozen else None)
     return ThanksPage(
         day=day_name(day),
         received=clock(entry.received_at, zone),
@@ -115,13 +122,15 @@ def _thanks_page(
         replaced=entry.revision > 1,
         answers=in_words(questionnaire, entry.answers),
         note=entry.note,
+        photo=photo_of_entry(session, entry.id) is not None,
         again=choice.address("show_diary", day=day.isoformat()) if same else "",
         until=closing(same.next_limit, at, zone) if same else "",
         to_answer=tuple(
             open_day(choice, d, at, zone) for d in now_open.open_days if not d.answered
         ),
         waiting=tuple(
-            waiting(choice, p) for p in guess_services.guesses_to_ask(session, trial, at)
+            waiting(choice, p, takes.name(p.number, in_sentence=True))
+            for p in guess_services.periods_to_ask(session, trial, at)
         ),
         opens=opening(upcoming, at, zone) if upcoming else "",
         is_last=upcoming is None,

@@ -5,14 +5,17 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
 from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
 from trials.domain.blinding import Blinding, Role
 from trials.domain.calendar import Phase, local_day, zone_of
 from trials.domain.life_cycle import State
 from trials.domain.protocol import Candidate, Protocol
-from trials.services import allocation, diary
+from trials.domain.taking import TIME_NAMES, TakingPlan, TimeOfDay
+from trials.services import allocation, corrections, diary_days
 from trials.services import guesses as guess_services
+from trials.services.erasure import is_erased
 from trials.store.diary import DiaryDayRow, days_of_trial
 from trials.store.trial import TrialRow, decision_on, frozen_protocol, periods_of_trial
 from trials.web.access import open_to_patient
@@ -32,11 +35,15 @@ class Take:
         kit: number of the box in groups, "" in an open trial.
         treatment: name, "" while blinded.
         dose: likewise.
+        times: when in the day and in what form, the same in every period; none if not agreed.
+        next_time: the one of them that comes next, "" if none is agreed.
     """
 
     kit: str = ""
     treatment: str = ""
     dose: str = ""
+    times: tuple[str, ...] = ()
+    next_time: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +77,9 @@ class TodayPage:
         days_to_begin: until then.
         last_day: of the trial.
         progress: None before the start.
-        waiting: guesses to be asked.
+        waiting: periods to be asked about.
+        to_confirm: how many things the clinic wrote down that wait for the patient's word.
+        erased: whether the answers were removed, as agreed.
         decided: whether a decision was signed.
         zone: place whose clock counts.
         others: other trials.
@@ -93,6 +102,8 @@ class TodayPage:
     last_day: str = ""
     progress: Progress | None = None
     waiting: tuple[Waiting, ...] = ()
+    to_confirm: int = 0
+    erased: bool = False
     decided: bool = False
     zone: str = ""
     others: tuple[TrialLink, ...] = ()
@@ -115,7 +126,7 @@ def today() -> ResponseReturnValue:
 def _today_page(session: Session, choice: Choice, at: datetime) -> TodayPage:
     trial = choice.trial
     zone = zone_of(trial.timezone)
-    now_open = diary.today(session, trial, at)
+    now_open = diary_days.today(session, trial, at)
     frozen = frozen_protocol(session, trial.id)
     rows = [r for r in days_of_trial(session, trial.id) if r.state != "cancelled"]
     situation = _situation(trial, now_open.local_date, rows)
@@ -123,12 +134,13 @@ def _today_page(session: Session, choice: Choice, at: datetime) -> TodayPage:
     row_today = next((r for r in rows if r.day == now_open.local_date), None)
     takes = Takes(session, trial, frozen.value if frozen else None)
     running = situation == "running"
+    hour = at.astimezone(zone).hour
     return TodayPage(
         situation=situation,
         day=day_name(now_open.local_date),
         title=trial.title,
         question=frozen.value.question if frozen else "",
-        take=takes.of(now_open.period) if running else None,
+        take=takes.of(now_open.period, hour) if running else None,
         next_take=takes.after(now_open.period, now_open.local_date) if running else None,
         run_in=running and row_today is not None and row_today.phase == Phase.RUN_IN,
         is_new_box=takes.begins(now_open.period, now_open.local_date),
@@ -140,12 +152,15 @@ def _today_page(session: Session, choice: Choice, at: datetime) -> TodayPage:
         last_day=day_name(rows[-1].day) if rows else "",
         progress=_progress(session, trial, now_open, at),
         waiting=tuple(
-            waiting(choice, p) for p in guess_services.guesses_to_ask(session, trial, at)
+            waiting(choice, p, takes.name(p.number, in_sentence=True))
+            for p in guess_services.periods_to_ask(session, trial, at)
         ),
+        to_confirm=len(corrections.to_confirm(session, trial)),
+        erased=is_erased(session, trial),
         decided=decision_on(session, trial.id) is not None,
         zone=city(zone),
         others=choice.others,
-        links={name: choice.address(name) for name in ("entries", "result", "clinic")},
+        links={name: choice.address(name) for name in ("entries", "result", "clinic", "written")},
     )
 
 
@@ -167,13 +182,19 @@ def _situation(trial: TrialRow, today: date, rows: list[DiaryDayRow]) -> str:
 
 
 def _progress(
-    session: Session, trial: TrialRow, now_open: diary.Today, at: datetime
+    session: Session, trial: TrialRow, now_open: diary_days.Today, at: datetime
 ) -> Progress | None:
     if not now_open.day_number:
         return None
-    done = diary.adherence(session, trial, at)
+    done = diary_days.adherence(session, trial, at)
     settled = done.answered + done.missed
     return Progress(now_open.day_number, now_open.total_days, done.answered, settled)
+
+
+def dose_name(plan: TakingPlan, time: TimeOfDay) -> str:
+    """Return when and what, such as "morning: capsule"."""
+    name = str(_(TIME_NAMES[time])).capitalize()
+    return str(_("%(time)s: %(form)s", time=name, form=plan.form)) if plan.form else name
 
 
 class Takes:
@@ -187,15 +208,28 @@ class Takes:
             known = allocation.known_treatments(session, vault(), Role.PATIENT, trial)
         self.treatments = known or {}
 
-    def of(self, number: int) -> Take | None:
-        """Return what is taken in this period; None outside the periods."""
+    def of(self, number: int, hour: int = 0) -> Take | None:
+        """Return what is taken in this period, seen at a local hour; None outside the periods."""
         period = self.periods.get(number)
         if period is None:
             return None
+        plan = self.protocol.taking if self.protocol is not None else None
+        times = tuple(dose_name(plan, time) for time in plan.times) if plan else ()
+        next_time = dose_name(plan, plan.next_time(hour)) if plan else ""
         if self.protocol is not None and number in self.treatments:
             candidate: Candidate = self.protocol.candidate(self.treatments[number])
-            return Take(treatment=candidate.name, dose=candidate.dose)
-        return Take(kit=grouped(period.kit))
+            return Take("", candidate.name, candidate.dose, times, next_time)
+        return Take(kit=grouped(period.kit), times=times, next_time=next_time)
+
+    def name(self, number: int, *, in_sentence: bool = False) -> str:
+        """Return what a period's treatment is called: "Box 48 210 7", or its name."""
+        take = self.of(number)
+        if take is None:
+            return ""
+        if take.treatment:
+            return take.treatment
+        box = _("box %(kit)s", kit=take.kit) if in_sentence else _("Box %(kit)s", kit=take.kit)
+        return str(box)
 
     def after(self, number: int, today: date) -> Take | None:
         """Return what is taken from tomorrow, if a new period begins."""

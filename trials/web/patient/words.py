@@ -2,7 +2,7 @@
 
 from flask_babel import gettext as _
 
-from trials.domain.diary import Answers, Intake, Questionnaire
+from trials.domain.diary import INTAKE_REASONS, Answers, Intake, Questionnaire
 
 
 def grouped(kit: str) -> str:
@@ -32,19 +32,40 @@ def in_words(questionnaire: Questionnaire, answers: Answers) -> tuple[tuple[str,
     found = [(str(label), _of_ten(score)) for label, score in scores if score is not None]
     found.insert(1, (str(_("Side effects")), _side_effects(questionnaire, answers)))
     if answers.intake is not None:
-        found.append((str(_("Treatment taken")), _intake(answers.intake)))
+        found.append((str(_("Treatment taken")), _intake(answers)))
     if answers.rescue_doses is not None and questionnaire.rescue:
-        found.append((questionnaire.rescue, str(_("%(count)s doses", count=answers.rescue_doses))))
+        found += _rescue(questionnaire, answers)
+    if answers.by_proxy:
+        found.append((str(_("Filled in by")), str(_("somebody else"))))
     return tuple(found)
+
+
+def _rescue(questionnaire: Questionnaire, answers: Answers) -> list[tuple[str, str]]:
+    """Return the doses of each medicine; a report from before they were told apart has a sum."""
+    if not answers.rescue:
+        return [(questionnaire.rescue, str(_("%(count)s doses", count=answers.rescue_doses)))]
+    found = []
+    for use in answers.rescue:
+        doses = str(_("%(count)s doses", count=use.doses))
+        if use.last_at:
+            doses = str(_("%(doses)s, the last at %(time)s", doses=doses, time=use.last_at))
+        found.append((use.medicine, doses))
+    return found
 
 
 def _of_ten(score: int) -> str:
     return str(_("%(score)s of 10", score=score))
 
 
-def _intake(intake: Intake) -> str:
-    names = {Intake.ALL: _("all of it"), Intake.PART: _("part of it"), Intake.NONE: _("none of it")}
-    return str(names[intake])
+def _intake(answers: Answers) -> str:
+    names = {Intake.ALL: _("as planned"), Intake.PART: _("partly"), Intake.NONE: _("not")}
+    assert answers.intake is not None  # noqa: S101  # asked by the caller
+    told = [str(names[answers.intake])]
+    if answers.intake_reason is not None:
+        told.append(str(_(INTAKE_REASONS[answers.intake_reason])))
+    if answers.intake_words:
+        told.append(answers.intake_words)
+    return ": ".join([told[0], ", ".join(told[1:])]) if len(told) > 1 else told[0]
 
 
 def _side_effects(questionnaire: Questionnaire, answers: Answers) -> str:
@@ -54,6 +75,7 @@ def _side_effects(questionnaire: Questionnaire, answers: Answers) -> str:
         for item in questionnaire.side_effects
         if answers.side_effects.get(item.key, 0) > 0
     ]
+    had += [f"{effect.text} ({severities[effect.severity]})" for effect in answers.other_effects]
     if not had and not answers.bother:
         return str(_("none"))
     bother = str(_("bother %(score)s of 10", score=answers.bother))

@@ -8,17 +8,26 @@ const SHORT_WAIT = 5_000; // milliseconds; then "saved on this phone" is the tru
 
 const chosen = (name) => new FormData(form).get(name) ?? "";
 
-// What the server would ask for again (trials.domain.diary.check_answers): a report that waits
+// What the server would ask for again (trials.domain.diary_form.check_answers): a report that waits
 // for days must not come back then.
 const missing = () => {
   const fields = [];
   if (!chosen("pain")) fields.push("pain");
   if (!chosen("any_side_effects")) fields.push("any_side_effects");
   if (chosen("any_side_effects") === "yes" && !chosen("bother")) fields.push("bother");
+  if (chosen("any_side_effects") === "yes") {
+    for (const number of [1, 2, 3]) {
+      const [text, severity] = [chosen(`other_effect-${number}`).trim(), chosen(`other_severity-${number}`)];
+      if (text && !severity) fields.push(`other_severity-${number}`);
+      if ((severity && !text) || text.length > 80) fields.push(`other_effect-${number}`);
+    }
+  }
   if (!chosen("intake")) fields.push("intake");
-  const more = chosen("more_doses").trim();
-  if (chosen("rescue_doses") === "more" && !(/^\d{1,2}$/.test(more) && Number(more) <= 50)) {
-    fields.push("rescue_doses");
+  if (chosen("intake_words").trim().length > 200) fields.push("intake_words");
+  for (const end of ["", "-2", "-3", "-4"]) {
+    const more = chosen(`more_doses${end}`).trim();
+    const asked = ["", "more"].includes(chosen(`rescue_doses${end}`)) && (more || chosen(`rescue_doses${end}`));
+    if (asked && !(/^\d{1,2}$/.test(more) && Number(more) <= 50)) fields.push(`rescue_doses${end}`);
   }
   if (chosen("note").trim().length > 500) fields.push("note");
   return fields;
@@ -77,8 +86,30 @@ const keyFor = async (fields) => {
   return form.elements.key.value;
 };
 
+// A photo as the clinic needs it: upright and no larger than a page. Written anew it holds no
+// place and no name; the server does the same once more.
+const LONGEST_SIDE = 1600;
+const shrunk = async (file) => {
+  if (!(file instanceof Blob) || !file.size) return null;
+  try {
+    const picture = await createImageBitmap(file, { imageOrientation: "from-image" });
+    const scale = Math.min(1, LONGEST_SIDE / Math.max(picture.width, picture.height));
+    const canvas = document.createElement("canvas");
+    canvas.width = Math.round(picture.width * scale);
+    canvas.height = Math.round(picture.height * scale);
+    canvas.getContext("2d").drawImage(picture, 0, 0, canvas.width, canvas.height);
+    return await new Promise((resolve) => {
+      canvas.toBlob((blob) => resolve(blob ?? file), "image/jpeg", 0.82);
+    });
+  } catch {
+    return file; // what it is, the server says
+  }
+};
+
 const makeEntry = async () => {
   const fields = Object.fromEntries(new FormData(form));
+  const photo = await shrunk(fields.photo);
+  delete fields.photo;
   delete fields.csrf_token;
   delete fields.key;
   const { owner, trial, day, dayName } = form.dataset;
@@ -92,6 +123,7 @@ const makeEntry = async () => {
     ahead: pack?.ahead ?? null,
     known: Number(form.dataset.known) + other.length,
     state: "waiting",
+    ...(photo ? { photo, photo_state: "waiting" } : {}),
   };
 };
 

@@ -11,6 +11,7 @@ export const addresses = place && {
   pack: place.dataset.pack,
   check_kept: place.dataset.checkKept,
   take_entry: place.dataset.takeEntry,
+  take_photo: place.dataset.takePhoto,
 };
 
 export const fill = (root, values) => {
@@ -39,6 +40,21 @@ const showRefused = (refused) => {
     const part = copy("offline-refused", { day: entry.day_name, problem: entry.problem });
     part.querySelector("button").addEventListener("click", async () => {
       await dropEntry(entry.key);
+      await paint();
+    });
+    return part;
+  }));
+};
+
+// A photo that is none: its report is kept, and that is said until it was read.
+const showPhotos = (entries) => {
+  const refused = entries.filter((entry) => entry.photo_state === "refused");
+  const list = line("photos");
+  list.hidden = !refused.length;
+  list.replaceChildren(...refused.map((entry) => {
+    const part = copy("offline-photo", { day: entry.day_name, problem: entry.photo_problem });
+    part.querySelector("button").addEventListener("click", async () => {
+      await saveEntry({ ...entry, photo: undefined, photo_state: "" });
       await paint();
     });
     return part;
@@ -82,8 +98,10 @@ const paintOnce = async () => {
   line("foreign").hidden = !foreign.length;
   fill(place, { count: own, clinic: clinic.name, phone: clinic.phone });
   showRefused(entries.filter((entry) => entry.state === "refused"));
+  showPhotos(entries);
   await showArrived(entries);
-  return own;
+  const photos = entries.filter((entry) => entry.state === "sent" && entry.photo_state === "waiting");
+  return own + photos.length;
 };
 
 let pause = FIRST_PAUSE;

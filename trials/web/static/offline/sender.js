@@ -5,6 +5,7 @@ import {
 } from "./store.js";
 
 const PATIENCE = 10_000; // milliseconds until a server that does not answer counts as away
+const PATIENCE_WITH_PHOTO = 60_000;
 const DAY = 86_400_000;
 const CHECKED_AT_ONCE = 200;
 
@@ -18,9 +19,9 @@ export class ShutOut extends Error {
   }
 }
 
-const ask = async (address, options = {}) => {
+const ask = async (address, options = {}, patience = PATIENCE) => {
   const given_up = new AbortController();
-  const clock = setTimeout(() => given_up.abort(), PATIENCE);
+  const clock = setTimeout(() => given_up.abort(), patience);
   try {
     const answer = await fetch(address, {
       ...options,
@@ -76,13 +77,42 @@ const post = async (address, token, content) => checked(await ask(address, {
 }));
 
 // A server that was restored from a backup may have lost what it had acknowledged: offer it again.
+const keptAs = (entry) => entry.receipt?.kept_as ?? entry.key;
 const offerAgain = async (addresses, token, own) => {
   const sent = own.filter((entry) => entry.state === "sent").slice(-CHECKED_AT_ONCE);
   if (!sent.length) return;
-  const answer = await post(addresses.check_kept, token, { keys: sent.map((entry) => entry.key) });
+  const photographed = sent.filter((entry) => entry.photo_state === "sent");
+  const answer = await post(addresses.check_kept, token, {
+    keys: sent.map(keptAs), photos: photographed.map(keptAs),
+  });
   if (answer.status !== 200) return;
-  for (const entry of sent.filter((item) => answer.body.unknown.includes(item.key))) {
-    await saveEntry({ ...entry, state: "waiting", again: true });
+  for (const entry of sent) {
+    const lost = answer.body.unknown.includes(keptAs(entry));
+    const photoLost = answer.body.unknown_photos.includes(keptAs(entry));
+    if (!lost && !photoLost) continue;
+    await saveEntry({
+      ...entry,
+      ...(lost ? { state: "waiting", again: true } : {}),
+      ...(photoLost ? { photo_state: "waiting" } : {}),
+    });
+  }
+};
+
+// The photo of a report that is safe already.
+const sendPhoto = async (addresses, token, entry) => {
+  const content = new FormData();
+  content.set("key", keptAs(entry));
+  content.set("trial", entry.trial);
+  content.set("photo", entry.photo, "photo");
+  const answer = checked(await ask(addresses.take_photo, {
+    method: "POST", headers: { "X-CSRFToken": token }, body: content,
+  }, PATIENCE_WITH_PHOTO));
+  if (answer.status === 200) {
+    await saveEntry({ ...entry, photo_state: "sent" });
+  } else if (answer.body.reason) {
+    await saveEntry({ ...entry, photo: undefined, photo_state: "refused", photo_problem: answer.body.error ?? "" });
+  } else {
+    throw new Away("token");
   }
 };
 
@@ -117,6 +147,9 @@ const run = async (addresses) => {
   const waiting = (await readEntries())
     .filter((entry) => entry.owner === pack.owner && entry.state === "waiting");
   for (const entry of waiting) await sendEntry(addresses, token, entry);
+  const photos = (await readEntries()).filter((entry) => entry.owner === pack.owner
+    && entry.state === "sent" && entry.photo_state === "waiting" && entry.photo);
+  for (const entry of photos) await sendPhoto(addresses, token, entry);
   await forgetOld(pack);
 };
 

@@ -51,7 +51,7 @@ const showToday = (pack, days, now) => {
   take.hidden = !today || today.ends - now > 25 * 3_600_000 || !(today.kit || today.treatment);
   if (!take.hidden) {
     take.querySelector("[data-kit]").hidden = !today.kit;
-    fill(take, { kit: today.kit, treatment: today.treatment });
+    fill(take, { kit: today.kit, treatment: today.treatment, times: today.times ?? "" });
   }
 };
 

@@ -54,6 +54,10 @@ export const PAGES = "lenitive-pages";
 
 export const keepPages = async (addresses) => {
   const cache = await caches.open(PAGES);
+  for (const kept of await cache.keys()) {
+    const { pathname, search } = new URL(kept.url);
+    if (!addresses.includes(pathname + search)) await cache.delete(kept);
+  }
   await Promise.all(addresses.map(async (address) => {
     const answer = await fetch(address, { credentials: "same-origin", redirect: "error" });
     if (answer.ok) await cache.put(address, answer);
@@ -71,6 +75,6 @@ export const forgetTrial = async () => {
     await dropFact("pack");
   }
   for (const entry of await readEntries()) {
-    if (entry.state === "sent") await dropEntry(entry.key);
+    if (entry.state === "sent" && entry.photo_state !== "waiting") await dropEntry(entry.key);
   }
 };
