@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -18,6 +18,7 @@ from models.checks import Check, predictive_checks
 from models.data import TrialData
 from models.decision import Verdict, decide, insufficiencies, refuse, untrustworthy
 from models.fitting import QUICK_EFFORT, QUICK_GRID, fit_burden, fit_outcome
+from models.harm import Harm, harms_of, worst_by_arm
 from models.posterior import Posterior
 from models.specification import MODEL_VERSION, Specification
 
@@ -56,6 +57,7 @@ class Analysis:
             weighed); the verdict is about this one.
         verdict: what the frozen rule says.
         checks: predictive checks of the net burden.
+        harms: how likely severe side effects exceed the limits of the arms.
         agreement: of the two engines; None until confirmed.
         exact: the exact engine's posterior of the net burden, once the sampler's took its
             place in ``burden``; None until confirmed.
@@ -69,10 +71,16 @@ class Analysis:
     burden: Posterior | None
     verdict: Verdict
     checks: tuple[Check, ...] = ()
+    harms: tuple[Harm, ...] = ()
     agreement: Agreement | None = None
     exact: Posterior | None = None
     provenance: Mapping[str, str]
     seconds: float
+
+    @property
+    def harmful(self) -> tuple[str, ...]:
+        """The arms that the rule vetoes for harm, whether or not the rest can be judged."""
+        return tuple(worst_by_arm(self.harms, self.specification.decision.veto_probability))
 
 
 def analyze(
@@ -91,13 +99,14 @@ def analyze(
     reasons = insufficiencies(weighed, specification)
     outcome = burden = None
     checks: tuple[Check, ...] = ()
+    harms = harms_of(data, specification, seed=seed)
     verdict = refuse(reasons)
     if not reasons:
         outcome = burden = fit_outcome(data, specification, seed=seed, draws=draws)
         if weighed is not data:
             burden = fit_burden(data, specification, seed=seed, draws=draws)
         checks = predictive_checks(weighed, specification, burden, seed=seed)
-        verdict = judge(burden, specification, checks, provisional=True)
+        verdict = judge(burden, specification, checks, harms, provisional=True)
     return Analysis(
         data=data,
         specification=specification,
@@ -105,6 +114,7 @@ def analyze(
         burden=burden,
         verdict=verdict,
         checks=checks,
+        harms=harms,
         provenance=provenance_of(data, specification, seed),
         seconds=time.perf_counter() - began,
     )
@@ -125,17 +135,23 @@ def weighed_series(data: TrialData, specification: Specification) -> TrialData:
 def judge(
     burden: Posterior,
     specification: Specification,
-    checks: tuple[Check, ...],
+    checks: Sequence[Check] = (),
+    harms: Sequence[Harm] = (),
     *,
     provisional: bool,
 ) -> Verdict:
     """Apply the rule to a fit that can be trusted; else refuse with every reason."""
     reasons = list(untrustworthy(burden.diagnostics))
     reasons += [words.check_failed(c.phrase) for c in checks if c.gate and not c.passed]
+    unusable = {h.item: h.pareto_k for h in harms if not h.is_reliable}
+    reasons += [words.harm_unusable(item, k) for item, k in unusable.items()]
     if reasons:
         return refuse(reasons, provisional=provisional)
     return decide(
-        burden_draws(burden.arm_mean, specification), specification, provisional=provisional
+        burden_draws(burden.arm_mean, specification),
+        specification,
+        harms=harms,
+        provisional=provisional,
     )
 
 
@@ -179,16 +195,20 @@ def at_other_weights(
     weighed = weighed_series(data, other)
     reasons = insufficiencies(weighed, other)
     burden = None
+    harms = harms_of(data, other, seed=seed)
+    verdict = refuse(reasons)
     if not reasons:
         burden = fit_burden(
             data, other, seed=seed, draws=draws, effort=QUICK_EFFORT, grid=QUICK_GRID
         )
+        verdict = judge(burden, other, (), harms, provisional=True)
     return Analysis(
         data=data,
         specification=other,
         outcome=None,
         burden=burden,
-        verdict=refuse(reasons) if burden is None else judge(burden, other, (), provisional=True),
+        verdict=verdict,
+        harms=harms,
         provenance=provenance_of(data, other, seed),
         seconds=time.perf_counter() - began,
     )

@@ -16,6 +16,7 @@ from models.data import NO_ARM, TrialData
 from models.ends import offset_of, rounded
 from models.exposure import exposures, speeds, targets
 from models.posterior import Posterior
+from models.run_in import means_of_every_arm, with_run_in
 from models.specification import HalfLifeShared, Specification
 from models.words import Phrase
 
@@ -154,8 +155,9 @@ def mean_by_day(
 
     Under the end-of-scale model the expected latent outcome.
     """
+    data, specification = with_run_in(data, specification)
     parameters, level = posterior.parameters, posterior.parameters["level"][chosen]
-    effect = posterior.latent_mean[chosen] - level[:, None]
+    effect = means_of_every_arm(posterior)[chosen] - level[:, None]
     target = targets(data)
     if specification.carryover:
         half_life = _half_lives(specification, posterior, chosen)

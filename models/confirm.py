@@ -42,8 +42,10 @@ from models.ends_pymc import (
     ends_model_data,
     ends_structure_of,
 )
+from models.harm import harms_of
 from models.pain import Structure, build_pain_model, model_data, structure_of
 from models.posterior import Diagnostics, Engine, Posterior
+from models.run_in import with_run_in, without_run_in
 from models.specification import (
     Arm,
     Ends,
@@ -218,7 +220,7 @@ def confirm(
     outcome, burden = _sample_both(data, specification, seed, sampler)
     agreement = compare_engines(first.burden, burden, specification)
     checks = predictive_checks(weighed, specification, burden, seed=seed)
-    verdict = judge(burden, specification, checks, provisional=False)
+    verdict = judge(burden, specification, checks, first.harms, provisional=False)
     reasons = [*untrustworthy(first.burden.diagnostics), *untrustworthy(outcome.diagnostics)]
     if not agreement.agrees:
         reasons.append(words.engines_disagree())
@@ -245,11 +247,12 @@ def analyze_by_sampling(
     reasons = insufficiencies(weighed, specification)
     outcome = burden = None
     checks: tuple[Check, ...] = ()
+    harms = harms_of(data, specification, seed=seed)
     verdict = refuse(reasons)
     if not reasons:
         outcome, burden = _sample_both(data, specification, seed, sampler)
         checks = predictive_checks(weighed, specification, burden, seed=seed)
-        verdict = judge(burden, specification, checks, provisional=True)
+        verdict = judge(burden, specification, checks, harms, provisional=True)
     return Analysis(
         data=data,
         specification=specification,
@@ -257,6 +260,7 @@ def analyze_by_sampling(
         burden=burden,
         verdict=verdict,
         checks=checks,
+        harms=harms,
         provenance=provenance_of(data, specification, seed),
         seconds=time.perf_counter() - began,
     )
@@ -382,19 +386,25 @@ def _sample_both(
     data: TrialData, specification: Specification, seed: int, sampler: Sampler | None
 ) -> tuple[Posterior, Posterior]:
     """Sample outcome and net burden, which are the same when nothing is weighed."""
+    judged, is_same = specification, weighed_series(data, specification) is data
+    data, specification = with_run_in(data, specification)
     weighed = weighed_series(data, specification)
     chosen = settled(data, specification)
     if sampler is not None:
         burden = sampler(weighed, specification, seed)
-        return (burden if weighed is data else sampler(data, specification, seed)), burden
-    if chosen.ends is not Ends.ALWAYS:
+        outcome = burden if is_same else sampler(data, specification, seed)
+    elif chosen.ends is not Ends.ALWAYS:
         burden = _sample_well(partial(sample, weighed, chosen), seed)
-        outcome = burden if weighed is data else _sample_well(partial(sample, data, chosen), seed)
+        outcome = burden if is_same else _sample_well(partial(sample, data, chosen), seed)
+    else:
+        outcome = _sample_well(partial(sample_ends, data, chosen), seed)
+        burden = outcome
+        if not is_same:
+            burden = _sample_well(partial(sample_ends, data, chosen, weighed=True), seed)
+    if burden is outcome:
+        outcome = burden = without_run_in(burden, judged)
         return outcome, burden
-    outcome = _sample_well(partial(sample_ends, data, chosen), seed)
-    if weighed is data:
-        return outcome, outcome
-    return outcome, _sample_well(partial(sample_ends, data, chosen, weighed=True), seed)
+    return without_run_in(outcome, judged), without_run_in(burden, judged)
 
 
 def _sample_well(draw: Callable[..., Posterior], seed: int) -> Posterior:

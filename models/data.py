@@ -40,7 +40,9 @@ class TrialData:
         in_analysis: (T,) False on days left out of the fit (washout, titration); such a day
             still counts for exposure.
         taken: (T,) fraction of the planned dose that was taken, 0 to 1 (1 where unknown).
-        bothers: side-effect or bother series by name, each (T,), ``NaN`` where missing.
+        bothers: bother series by name, each (T,), ``NaN`` where missing.
+        severities: grades of side effects by item, each (T,) whole numbers from 0 for none,
+            ``NaN`` where not answered.
         first_day: the number the patient's file or calendar gives to the first day.
     """
 
@@ -51,6 +53,7 @@ class TrialData:
     in_analysis: Booleans
     taken: Floats
     bothers: Mapping[str, Floats] = field(default_factory=dict)
+    severities: Mapping[str, Floats] = field(default_factory=dict)
     first_day: int = 1
 
     def __post_init__(self) -> None:
@@ -62,6 +65,7 @@ class TrialData:
             self.in_analysis,
             self.taken,
             *self.bothers.values(),
+            *self.severities.values(),
         ):
             array.setflags(write=False)
 
@@ -109,11 +113,13 @@ class TrialData:
             "days": self.days,
             "first_day": self.first_day,
             "format": 1,
+            **({"severities": sorted(self.severities)} if self.severities else {}),
         }
         digest.update(json.dumps(header, sort_keys=True, ensure_ascii=True).encode())
         for whole in (self.day_arm, self.day_period, self.in_analysis):
             digest.update(np.ascontiguousarray(whole, dtype="<i8").tobytes())
-        series = [self.outcome, self.taken, *(self.bothers[name] for name in sorted(self.bothers))]
+        further = [m[name] for m in (self.bothers, self.severities) for name in sorted(m)]
+        series = [self.outcome, self.taken, *further]
         for values in series:
             canonical = np.where(np.isnan(values), np.nan, values + 0.0)
             digest.update(np.ascontiguousarray(canonical, dtype="<f8").tobytes())
@@ -129,6 +135,7 @@ def trial_data(
     in_analysis: ArrayLike | None = None,
     taken: ArrayLike | None = None,
     bothers: Mapping[str, ArrayLike] | None = None,
+    severities: Mapping[str, ArrayLike] | None = None,
     first_day: int = 1,
 ) -> TrialData:
     """Make a :class:`TrialData` from anything array-like, filling in what is not said.
@@ -141,6 +148,7 @@ def trial_data(
         in_analysis: (T,) days that the fit may use; all if not given.
         taken: (T,) fraction of the dose taken; ``NaN`` (unknown) counts as 1.
         bothers: further daily series by name.
+        severities: grades of side effects by item.
         first_day: the number of the first day.
 
     Raises:
@@ -159,6 +167,7 @@ def trial_data(
         in_analysis=inside,
         taken=np.where(np.isnan(dose), 1.0, dose),
         bothers={name: np.array(values, np.float64) for name, values in (bothers or {}).items()},
+        severities={n: np.array(values, np.float64) for n, values in (severities or {}).items()},
         first_day=first_day,
     )
 
@@ -185,6 +194,7 @@ def _check(data: TrialData) -> None:
         "in_analysis": data.in_analysis,
         "taken": data.taken,
         **data.bothers,
+        **data.severities,
     }
     if days == 0:
         raise ModelInputError("A trial needs at least one day.")
@@ -198,6 +208,10 @@ def _check(data: TrialData) -> None:
     _check_periods(data)
     if np.isinf(data.outcome).any() or any(np.isinf(v).any() for v in data.bothers.values()):
         raise ModelInputError("A rating must be a finite number, or missing.")
+    for name, grades in data.severities.items():
+        told = grades[~np.isnan(grades)]
+        if (told < 0).any() or (told % 1 != 0).any():
+            raise ModelInputError(f"The grades of '{name}' are whole numbers, 0 for none.")
     if not ((data.taken >= 0) & (data.taken <= 1)).all():
         raise ModelInputError("The fraction of the dose taken lies between 0 and 1.")
 

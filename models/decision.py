@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from models import words
 from models.data import TrialData
+from models.harm import Harm, worst_by_arm
 from models.importance import LARGEST_PARETO_K
 from models.posterior import Diagnostics
 from models.specification import Specification
@@ -50,7 +51,7 @@ class Verdict:
         reasons: why, most important first; all reasons of a refusal.
         p_best: probability of the lowest net burden by arm; empty when refused.
         expected_loss: mean points lost by choosing the arm; empty when refused.
-        vetoed: arms excluded for harm.
+        vetoed: arms excluded for harm; vetoes: a phrase about each, also among the reasons.
         provisional: True until PyMC has confirmed the exact engine.
     """
 
@@ -62,15 +63,19 @@ class Verdict:
     p_best: Mapping[str, float] = field(default_factory=dict)
     expected_loss: Mapping[str, float] = field(default_factory=dict)
     vetoed: tuple[str, ...] = ()
+    vetoes: tuple[Phrase, ...] = ()
     provisional: bool = True
 
 
-def refuse(reasons: Sequence[Phrase], *, provisional: bool = False) -> Verdict:
+def refuse(
+    reasons: Sequence[Phrase], *, vetoed: Sequence[str] = (), provisional: bool = False
+) -> Verdict:
     """Return the honest refusal that names all its reasons."""
     return Verdict(
         kind=Kind.REFUSED,
         sentence=words.refused(),
         reasons=tuple(reasons),
+        vetoed=tuple(vetoed),
         provisional=provisional,
     )
 
@@ -181,11 +186,16 @@ def expected_loss(burden: Floats) -> Floats:
     return np.asarray((burden - burden.min(axis=1, keepdims=True)).mean(axis=0))
 
 
+def without_vetoed(burden: Floats, names: Sequence[str], vetoed: Sequence[str]) -> Floats:
+    """(n, K) draws in which a vetoed arm is never lowest."""
+    return np.where([name in vetoed for name in names], np.inf, burden)
+
+
 def decide(
     burden: Floats,
     specification: Specification,
     *,
-    severe: Mapping[str, float] | None = None,
+    harms: Sequence[Harm] = (),
     provisional: bool = True,
 ) -> Verdict:
     """Apply the frozen rule.
@@ -193,20 +203,22 @@ def decide(
     Args:
         burden: (n, K) draws of the arms' net burden, less being better.
         specification: for the labels and the rule.
-        severe: by arm, the probability that severe side effects exceed the arm's limit.
+        harms: how likely severe side effects exceed the limits of the arms.
         provisional: whether a second engine has still to confirm.
     """
     rule, names = specification.decision, specification.labels
-    harmful = {a: p for a, p in (severe or {}).items() if p > rule.veto_probability}
+    harmful = worst_by_arm(harms, rule.veto_probability)
+    vetoes = tuple(words.vetoed(h.arm, h.item, h.limit, h.probability) for h in harmful.values())
     if len(harmful) == len(names):
-        return refuse((words.harm_in_every_arm(),), provisional=provisional)
+        return refuse((words.harm_in_every_arm(), *vetoes), vetoed=names, provisional=provisional)
     allowed = np.array([name not in harmful for name in names])
-    eligible = np.where(allowed, burden, np.inf)
+    eligible = without_vetoed(burden, names, tuple(harmful))
     best, loss = probability_best(eligible), expected_loss_of(burden, eligible)
     answer = (
-        _best(eligible, best, loss, specification)
+        _only_left(allowed, specification)
+        or _best(eligible, best, loss, specification)
         or _equal(burden, best, allowed, specification)
-        or _none_better(burden, specification)
+        or _none_better(burden, allowed, specification)
         or _undetermined(eligible, best, loss, specification)
     )
     return Verdict(
@@ -214,10 +226,11 @@ def decide(
         arm=answer.arm,
         equal_arms=answer.equal_arms,
         sentence=answer.sentence,
-        reasons=(*answer.reasons, *(words.vetoed(a, p) for a, p in harmful.items())),
+        reasons=(*answer.reasons, *vetoes),
         p_best=dict(zip(names, probability_best(burden).tolist(), strict=True)),
         expected_loss=dict(zip(names, expected_loss(burden).tolist(), strict=True)),
         vetoed=tuple(harmful),
+        vetoes=vetoes,
         provisional=provisional,
     )
 
@@ -255,6 +268,15 @@ class _Answer:
     equal_arms: tuple[str, ...] = ()
 
 
+def _only_left(allowed: NDArray[np.bool_], specification: Specification) -> _Answer | None:
+    """What remains when all others are left out for harm: chosen, not found better."""
+    if allowed.sum() != 1:
+        return None
+    name = specification.labels[int(allowed.argmax())]
+    reference = name == specification.decision.comparator
+    return _Answer(Kind.NONE if reference else Kind.BEST, words.only_left(name), arm=name)
+
+
 def _best(
     eligible: Floats, best: Floats, loss: Floats, specification: Specification
 ) -> _Answer | None:
@@ -265,9 +287,10 @@ def _best(
         eligible, best, loss, leader, specification
     ):
         return None
+    said = words.best_of_rest if np.isinf(eligible[0]).any() else words.best
     return _Answer(
         Kind.BEST,
-        words.best(name, float(best[leader])),
+        said(name, float(best[leader])),
         _sizes(eligible, leader, specification),
         arm=name,
     )
@@ -318,13 +341,16 @@ def _equal(
     return _Answer(Kind.EQUAL, words.equal(chosen, rule.equal_margin, nearest), equal_arms=chosen)
 
 
-def _none_better(burden: Floats, specification: Specification) -> _Answer | None:
-    """The third rule: likely no arm is below the reference by the margin."""
+def _none_better(
+    burden: Floats, allowed: NDArray[np.bool_], specification: Specification
+) -> _Answer | None:
+    """The third rule: likely no arm that may be chosen is below the reference by the margin."""
     rule, names = specification.decision, specification.labels
-    if rule.comparator is None:
+    if rule.comparator is None or not allowed[names.index(rule.comparator)]:
         return None
     reference = names.index(rule.comparator)
-    others = np.delete(burden, reference, axis=1).min(axis=1)
+    eligible = np.where(allowed, burden, np.inf)
+    others = np.delete(eligible, reference, axis=1).min(axis=1)
     none = float((others > burden[:, reference] - rule.equal_margin).mean())
     if none < rule.equal_probability:
         return None

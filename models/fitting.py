@@ -11,6 +11,7 @@ from models.burden import is_weighed, net_burden
 from models.data import TrialData
 from models.ends import DEFAULT_EFFORT, Effort, settled
 from models.posterior import Posterior
+from models.run_in import with_run_in, without_run_in
 from models.specification import Ends, Specification
 
 QUICK_EFFORT = Effort(chains=8, warm_up=200, kept=750, rounds=2)
@@ -38,10 +39,12 @@ def fit_outcome(
         effort: of the end-of-scale model's chains.
         grid: how finely the continuous model is integrated.
     """
-    specification = settled(data, specification)
-    if specification.ends is Ends.ALWAYS:
-        return ends.fit(data, specification, seed=seed, draws=draws, effort=effort)
-    return exact.fit(data, specification, seed=seed, draws=draws, grid=grid)
+    whole, fitted = with_run_in(data, settled(data, specification))
+    if fitted.ends is Ends.ALWAYS:
+        found = ends.fit(whole, fitted, seed=seed, draws=draws, effort=effort)
+    else:
+        found = exact.fit(whole, fitted, seed=seed, draws=draws, grid=grid)
+    return without_run_in(found, specification)
 
 
 def fit_burden(
@@ -59,8 +62,9 @@ def fit_burden(
     """
     if not is_weighed(specification):
         return fit_outcome(data, specification, seed=seed, draws=draws, effort=effort, grid=grid)
-    specification = settled(data, specification)
-    if specification.ends is Ends.ALWAYS:
-        return ends.fit(data, specification, seed=seed, draws=draws, weighed=True, effort=effort)
-    weighed = net_burden(data, specification)
-    return exact.fit(weighed, specification, seed=seed, draws=draws, grid=grid)
+    whole, fitted = with_run_in(data, settled(data, specification))
+    if fitted.ends is Ends.ALWAYS:
+        found = ends.fit(whole, fitted, seed=seed, draws=draws, weighed=True, effort=effort)
+    else:
+        found = exact.fit(net_burden(whole, fitted), fitted, seed=seed, draws=draws, grid=grid)
+    return without_run_in(found, specification)

@@ -22,6 +22,7 @@ from models.burden import burden_draws, is_weighed, net_burden
 from models.data import TrialData
 from models.decision import Kind
 from models.posterior import Posterior
+from models.run_in import with_run_in, without_run_in
 from models.specification import Specification
 
 type Floats = NDArray[np.float64]
@@ -71,7 +72,8 @@ def rank_reversal(
     if analysis.verdict.kind is Kind.REFUSED:
         return None
     alone = weighed_alone(analysis.data, specification)
-    bother = exact.fit(alone, specification, seed=seed, draws=draws)
+    fitted = exact.fit(*with_run_in(alone, specification), seed=seed, draws=draws)
+    bother = without_run_in(fitted, specification)
     return reversal_of(pain, burden, bother, judged_by or specification, seed=seed)
 
 

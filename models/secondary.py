@@ -30,6 +30,7 @@ from models.decision import insufficiencies, untrustworthy
 from models.errors import ModelInputError
 from models.importance import effective_size, pareto_k, systematic
 from models.posterior import Diagnostics, Engine, Posterior, Summary, summarize
+from models.run_in import with_run_in, without_run_in
 from models.side_effects import DAY_WORTH, exposures_of_prior
 from models.specification import Arm, Scale, Specification, default_priors
 from models.words import Phrase
@@ -101,10 +102,9 @@ def secondary_outcome(
     reasons = insufficiencies(own, asked)
     if reasons:
         return Secondary(name, measure, days, {}, {}, reasons)
-    if measure is Measure.COUNT:
-        posterior = fit_count(own, asked, seed=seed, draws=draws)
-    else:
-        posterior = exact.fit(own, asked, seed=seed, draws=draws)
+    whole, fitted = with_run_in(own, asked)
+    fit = fit_count if measure is Measure.COUNT else exact.fit
+    posterior = without_run_in(fit(whole, fitted, seed=seed, draws=draws), asked)
     doubts = untrustworthy(posterior.diagnostics)
     if doubts:
         return Secondary(name, measure, days, {}, {}, doubts)

@@ -29,6 +29,7 @@ from models.decision import (
 )
 from models.ends import settled, share_at_ends
 from models.fitting import QUICK_EFFORT, fit_burden
+from models.harm import Harm, harms_of, in_blind, is_judged
 from models.posterior import Posterior
 from models.specification import Ends, HalfLifeShared, HalfNormal, Specification
 from models.words import Phrase
@@ -168,12 +169,16 @@ def sensitivity_in_blind(
     """
     if analysis.burden is None or analysis.verdict.kind is Kind.REFUSED:
         return None
-    verdict = _judge_in_blind(analysis.burden, bare)
+    verdict = _judge_in_blind(analysis.burden, bare, analysis.harms)
     rows = []
     for variant in _otherwise(analysis.data, analysis.specification, intake):
         if not variant.tells_arms:
             fitted = _fit(variant, seed, draws)
-            other = fitted if isinstance(fitted, Verdict) else _judge_in_blind(fitted, bare)
+            other = (
+                fitted
+                if isinstance(fitted, Verdict)
+                else _judge_in_blind(fitted, bare, _harms(variant, seed))
+            )
             rows.append(_row_of(variant.what, other, verdict))
     return Sensitivity(tuple(rows), (), _sentence(tuple(rows)))
 
@@ -202,12 +207,11 @@ def _otherwise(
             yield Variant(
                 words.weights_times(factor), data, replace(specification, weights=weights)
             )
-    both = intake or Intake(np.ones(data.days), data.taken)
-    if not np.array_equal(both.assigned, data.taken):
-        assigned = replace(data, taken=both.assigned.copy())
-        yield Variant(words.as_assigned(), assigned, specification)
-    if not np.array_equal(both.taken, data.taken):
-        yield Variant(words.as_taken(), replace(data, taken=both.taken.copy()), specification)
+    if is_judged(data, specification):
+        items = tuple(replace(item, graded=False) for item in specification.side_effects)
+        by_themselves = replace(specification, side_effects=items)
+        yield Variant(words.severe_by_themselves(), data, by_themselves)
+    yield from _other_intake(data, specification, intake)
     for period, arm in enumerate(data.period_arm):
         inside = data.in_analysis & (data.day_period != period)
         if arm >= 0 and (data.observed & (data.day_period == period)).any():
@@ -217,6 +221,18 @@ def _otherwise(
                 specification,
                 tells_arms=True,
             )
+
+
+def _other_intake(
+    data: TrialData, specification: Specification, intake: Intake | None
+) -> Iterator[Variant]:
+    """Yield the way to count doses that was not analysed, where it differs."""
+    both = intake or Intake(np.ones(data.days), data.taken)
+    if not np.array_equal(both.assigned, data.taken):
+        assigned = replace(data, taken=both.assigned.copy())
+        yield Variant(words.as_assigned(), assigned, specification)
+    if not np.array_equal(both.taken, data.taken):
+        yield Variant(words.as_taken(), replace(data, taken=both.taken.copy()), specification)
 
 
 def _other_ends(data: TrialData, specification: Specification) -> Iterator[Variant]:
@@ -236,7 +252,7 @@ def _row(variant: Variant, verdict: Verdict, seed: int, draws: int) -> Row:
     other = (
         fitted
         if isinstance(fitted, Verdict)
-        else judge(fitted, variant.specification, (), provisional=True)
+        else judge(fitted, variant.specification, (), _harms(variant, seed), provisional=True)
     )
     return _row_of(variant.what, other, verdict)
 
@@ -251,11 +267,15 @@ def _fit(variant: Variant, seed: int, draws: int) -> Posterior | Verdict:
     )
 
 
-def _judge_in_blind(posterior: Posterior, bare: Specification) -> Verdict:
+def _harms(variant: Variant, seed: int) -> tuple[Harm, ...]:
+    return harms_of(variant.data, variant.specification, seed=seed)
+
+
+def _judge_in_blind(posterior: Posterior, bare: Specification, harms: tuple[Harm, ...]) -> Verdict:
     reasons = untrustworthy(posterior.diagnostics)
     if reasons:
         return refuse(reasons)
-    return decide(burden_draws(posterior.arm_mean, bare), bare)
+    return decide(burden_draws(posterior.arm_mean, bare), bare, harms=in_blind(harms, bare))
 
 
 def _row_of(what: Phrase, other: Verdict, verdict: Verdict) -> Row:
@@ -321,7 +341,8 @@ def _tip(
     for points in range(1, WORST_SHIFT + 1):
         shifted = burden.copy()
         shifted[:, arm] += direction * points * unit * share
-        if not _same(decide(shifted, analysis.specification), analysis.verdict):
+        other = decide(shifted, analysis.specification, harms=analysis.harms)
+        if not _same(other, analysis.verdict):
             return direction * points * unit
     return None
 

@@ -1,123 +1,144 @@
-"""Side effects item by item: how often a patient has one on each arm, and harm that vetoes.
+"""Side effects item by item: how often a patient has one on each arm, and how bad it is.
 
-Each diary day either has the side effect or has not (or has it severely, or not). Given the
-exposure of the arms::
+Each diary day has a grade, 0 none to ``severest`` (3, severe, in the diary; 1 where an item is
+yes or no). Given the exposure of the arms::
 
-    logit P(side effect on day t) = eta + sum_k gamma_k w_k(t)
+    logit P(grade on day t >= j) = eta - (exp(d_1) + .. + exp(d_{j-1})) + sum_k gamma_k w_k(t)
 
-with the same half-lives as the outcome, gamma_k ~ N(0, 1.5), and eta ~ N(logit(f), 1.5) where
-f is the frequency a label states for a rare item, 10 % where none is known. Neighbouring days
-resemble each other more than this says: a day counts as ``(1 - phi) / (1 + phi)`` of one, phi
-being the typical memory of diaries, so that a run of seven bad days is not seven proofs.
+with the same half-lives as the outcome, gamma_k ~ N(0, 1.5), d_i ~ N(log 1.4, 0.5), and
+eta ~ N(logit(f), 1.5) where f is the frequency a label states for the item, 10 % where none is
+known. Neighbouring days resemble each other more than this says: a day counts as
+``(1 - phi) / (1 + phi)`` of one, phi being the typical memory of diaries, so that a run of seven
+bad days is not seven proofs.
 
-The posterior is that of a logistic regression with few terms: a normal approximation at its
-mode, made exact by importance resampling at a few half-lives drawn from their prior.
+The posterior has few terms: points around its mode at the prior medians of the half-lives
+(``models.graded``), each with half-lives of its own from their prior, made exact by importance
+resampling; Pareto k is its gate.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, logit, ndtri
+from scipy.special import logit, ndtri
 
 from models.data import TrialData
 from models.errors import ModelInputError
 from models.exposure import exposures, speeds, targets
+from models.graded import Days, Normals, around, find_mode, log_posterior, reaching
 from models.importance import effective_size, kronecker, pareto_k, systematic
+from models.items import SideEffectItem
 from models.posterior import Diagnostics
+from models.run_in import with_run_in
 from models.specification import HalfLifePerArm, HalfLifeShared, Specification
 
 type Floats = NDArray[np.float64]
 
 ARM_SD = 1.5
 LEVEL_SD = 1.5
+STEP_LOG, STEP_SD_LOG = math.log(1.4), 0.5
+"""Of the logits between neighbouring grades: each next grade has about a quarter of the odds."""
 USUAL_FREQUENCY = 0.1
 DAY_WORTH = (1.0 - 0.3) / (1.0 + 0.3)
 """What a day counts for, one day's memory of the day before being 0.3."""
 HALF_LIVES = 16
-POINTS = 512
-"""Half-lives tried, and points drawn around the mode at each."""
-FREEDOM = 5.0
-"""Degrees of freedom of the proposal: heavier tails than the posterior's."""
+"""Half-lives that counts try (``models.secondary``)."""
+POINTS = 4096
+"""Points drawn around the mode, each with half-lives of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class SideEffect:
-    """How often a side effect comes on each arm at steady state.
+    """How often a side effect comes on each arm at steady state, and how bad it is.
 
     Attributes:
-        name: of the item.
-        arms: the masked labels.
-        rate: (n, K) draws of the share of days with it.
+        item: what is known of it.
+        arms: the K masked labels.
+        reaches: (n, K, M) draws of the share of days with at least grade 1..M; with an item
+            that is not ``graded`` M is 1 and stands for severe.
+        days: (K,) answered days with the arm in force.
+        severe_days: (K,) severe ones of them.
         diagnostics: of the integration; ``pareto_k`` is its gate.
     """
 
-    name: str
+    item: SideEffectItem
     arms: tuple[str, ...]
-    rate: Floats
+    reaches: Floats
+    days: tuple[int, ...]
+    severe_days: tuple[int, ...]
     diagnostics: Diagnostics
 
-    def probability_above(self, limits: Mapping[str, float]) -> dict[str, float]:
-        """Return, by arm, the probability that the rate exceeds its limit."""
-        return {
-            arm: float((self.rate[:, k] > limits[arm]).mean())
-            for k, arm in enumerate(self.arms)
-            if arm in limits
-        }
+    @property
+    def any(self) -> Floats:
+        """(n, K) share of days with it."""
+        return np.asarray(self.reaches[:, :, 0])
+
+    @property
+    def severe(self) -> Floats:
+        """(n, K) share of days on which it is severe."""
+        return np.asarray(self.reaches[:, :, self.item.severe - 1 if self.item.graded else 0])
+
+    @property
+    def grade(self) -> Floats:
+        """(n, K) mean grade of a day: E[grade] is the sum of P(grade >= j) over j."""
+        return np.asarray(self.reaches.sum(axis=2))
 
 
 def fit_side_effect(
     data: TrialData,
     specification: Specification,
-    name: str,
+    item: SideEffectItem,
     *,
-    at_least: float = 1.0,
-    frequency: float | None = None,
-    seed: int,
+    seed: int | Sequence[int],
     draws: int = 4000,
+    day_worth: float = DAY_WORTH,
+    points: int = POINTS,
 ) -> SideEffect:
-    """Return the posterior of how often a side effect comes.
+    """Return the posterior of how often a side effect comes and how bad it is.
 
     Args:
-        data: the trial; the item is one of its ``bothers``, ``NaN`` where not answered.
+        data: the trial; the item is one of its ``severities``, ``NaN`` where not answered.
         specification: for carryover, half-lives and labels.
-        name: of the item.
-        at_least: severity that counts (1 any, 3 severe on a scale of 0 to 4).
-        frequency: share of days or patients that the label states, for the prior.
+        item: which, with its grades.
         seed: of the points.
         draws: how many to return.
+        day_worth: what a day counts for; 1 where days are known not to resemble each other.
+        points: of the integration.
 
     Raises:
-        ModelInputError: when the item was never answered.
+        ModelInputError: when the item was never answered, or a grade is none.
     """
-    if name not in data.bothers:
-        raise ModelInputError(f"The side effect '{name}' was not recorded.")
-    answered = data.in_analysis & np.isfinite(data.bothers[name])
-    if not answered.any():
-        raise ModelInputError(f"The side effect '{name}' was never answered.")
-    has = (data.bothers[name][answered] >= at_least).astype(np.float64)
+    judged = len(data.arms)
+    data, specification = with_run_in(data, specification)
+    answered = answered_days(data, item)
+    grade = grades(data, item, answered)
+    prior = priors_of(item, len(data.arms))
+    top = item.severest if item.graded else 1
     generator = np.random.default_rng(seed)
-    mean = np.zeros(1 + len(data.arms))
-    mean[0] = logit(np.clip(frequency or USUAL_FREQUENCY, 1e-4, 1 - 1e-4))
-    sd = np.array([LEVEL_SD, *[ARM_SD] * len(data.arms)])
-    clouds = [
-        _around_mode(
-            np.column_stack((np.ones(has.size), exposure[answered])), has, mean, sd, generator
-        )
-        for exposure in exposures_of_prior(data, specification, generator)
-    ]
-    terms = np.concatenate([c[0] for c in clouds])
-    log_weight = np.concatenate([c[1] for c in clouds])
+    exposure = at_prior_medians(data, specification)[answered]
+    days = Days(exposure, grade, top, day_worth)
+    terms, log_density = around(*find_mode(days, prior, prior.mean), points, generator)
+    own = None
+    if specification.carryover:
+        half_life = half_lives_of_prior(specification, points, generator)
+        own = exposures(targets(data), speeds(data, specification), half_life)[answered]
+    log_weight = log_posterior(terms, days, prior, own) - log_density
     weight = np.exp(log_weight - log_weight.max())
     order = generator.permutation(draws)
     chosen = terms[systematic(weight, (order + generator.random()) / draws)]
+    on_arm = [answered & (data.day_arm == k) for k in range(judged)]
     return SideEffect(
-        name=name,
-        arms=data.arms,
-        rate=np.asarray(expit(chosen[:, :1] + chosen[:, 1:])),
+        item=item,
+        arms=data.arms[:judged],
+        reaches=reaching(chosen, np.eye(len(data.arms))[:judged], top),
+        days=tuple(int(on.sum()) for on in on_arm),
+        severe_days=tuple(
+            int((data.severities[item.name][on] >= item.severe).sum()) for on in on_arm
+        ),
         diagnostics=Diagnostics(
             draws=draws,
             nodes=weight.size,
@@ -127,97 +148,77 @@ def fit_side_effect(
     )
 
 
-def severe_probabilities(
-    data: TrialData,
-    specification: Specification,
-    names: Mapping[str, float],
-    *,
-    seed: int,
-) -> dict[str, float]:
-    """Return what ``decide`` takes as ``severe``: the worst probability over items, by arm.
+def answered_days(data: TrialData, item: SideEffectItem) -> NDArray[np.bool_]:
+    """(T,) True on the days of the analysis window on which the item was answered.
 
-    Args:
-        data: the trial.
-        specification: the arms' ``severe_limit``; arms without one are never vetoed.
-        names: severity that counts as severe, by item.
-        seed: of the points.
+    Raises:
+        ModelInputError: there is none.
     """
-    limits = {arm.label: arm.severe_limit for arm in specification.arms if arm.severe_limit}
-    worst = dict.fromkeys(limits, 0.0)
-    for name, severe in names.items():
-        fitted = fit_side_effect(data, specification, name, at_least=severe, seed=seed)
-        for arm, probability in fitted.probability_above(limits).items():
-            worst[arm] = max(worst[arm], probability)
-    return worst
+    if item.name not in data.severities:
+        raise ModelInputError(f"The side effect '{item.name}' was not recorded.")
+    answered = np.asarray(data.in_analysis & np.isfinite(data.severities[item.name]))
+    if not answered.any():
+        raise ModelInputError(f"The side effect '{item.name}' was never answered.")
+    return answered
+
+
+def grades(data: TrialData, item: SideEffectItem, answered: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """(n,) grades of the answered days; 1 for severe and 0 for the rest of an ungraded item.
+
+    Raises:
+        ModelInputError: a grade is above the highest.
+    """
+    grade = data.severities[item.name][answered].astype(np.int64)
+    if grade.max(initial=0) > item.severest:
+        raise ModelInputError(
+            f"A day of '{item.name}' has grade {grade.max()}; the highest is {item.severest}."
+        )
+    return grade if item.graded else (grade >= item.severe).astype(np.int64)
+
+
+def priors_of(item: SideEffectItem, arms: int) -> Normals:
+    """Return the priors of eta, the log steps between grades, and the effects of the arms.
+
+    For an ungraded item eta stands for severe days, which are rarer by the usual steps.
+    """
+    level = float(logit(item.frequency or USUAL_FREQUENCY))
+    between = (item.severest if item.graded else 1) - 1
+    if not item.graded:
+        level -= math.exp(STEP_LOG) * (item.severe - 1)
+    return Normals(
+        np.array([level, *[STEP_LOG] * between, *[0.0] * arms]),
+        np.array([LEVEL_SD, *[STEP_SD_LOG] * between, *[ARM_SD] * arms]),
+    )
+
+
+def at_prior_medians(data: TrialData, specification: Specification) -> Floats:
+    """(T, K) exposures at the medians of the half-lives' prior; at once without carryover."""
+    if not specification.carryover:
+        return targets(data)
+    half_life = np.array(specification.prior_half_lives())
+    return exposures(targets(data), speeds(data, specification), half_life)
+
+
+def half_lives_of_prior(
+    specification: Specification, points: int, generator: np.random.Generator
+) -> Floats:
+    """(K, points) half-lives in days, evenly from their prior."""
+    prior, arms = specification.priors.half_life, len(specification.arms)
+    shared = isinstance(prior, HalfLifeShared)
+    dimensions = 1 if shared else arms
+    even = kronecker(points, dimensions, generator.random(dimensions))
+    z = ndtri(np.clip(even, 1e-9, 1 - 1e-9)).T
+    centre = np.log(np.array(specification.prior_half_lives()))
+    spread = prior.sd_log if isinstance(prior, HalfLifePerArm | HalfLifeShared) else 0.0
+    return np.asarray(np.exp(centre[:, None] + spread * (np.tile(z, (arms, 1)) if shared else z)))
 
 
 def exposures_of_prior(
     data: TrialData, specification: Specification, generator: np.random.Generator
 ) -> list[Floats]:
-    """(T, K) exposures at even points of the half-lives' prior; one without carryover."""
-    target = targets(data)
+    """(T, K) exposures at a few even points of the half-lives' prior; one without carryover."""
     if not specification.carryover:
-        return [target]
-    prior, arms = specification.priors.half_life, len(data.arms)
-    shared = isinstance(prior, HalfLifeShared)
-    dimensions = 1 if shared else arms
-    even = kronecker(HALF_LIVES, dimensions, generator.random(dimensions))
-    z = ndtri(np.clip(even, 1e-9, 1 - 1e-9))
-    spread = prior.sd_log if isinstance(prior, HalfLifePerArm | HalfLifeShared) else 0.0
-    centre = np.log(np.array(specification.prior_half_lives()))
-    half_life = np.exp(centre[:, None] + spread * (np.tile(z.T, (arms, 1)) if shared else z.T))
-    every = exposures(target, speeds(data, specification), half_life)
+        return [targets(data)]
+    half_life = half_lives_of_prior(specification, HALF_LIVES, generator)
+    every = exposures(targets(data), speeds(data, specification), half_life)
     return [every[:, :, h] for h in range(HALF_LIVES)]
-
-
-def _around_mode(
-    design: Floats, has: Floats, mean: Floats, sd: Floats, generator: np.random.Generator
-) -> tuple[Floats, Floats]:
-    """Return points around the posterior's mode and their log importance weights.
-
-    Args:
-        design: (n, q).
-        has: (n,) 0 or 1.
-        mean: (q,) of the prior.
-        sd: (q,) of the prior.
-        generator: of the points.
-    """
-    mode, precision = _mode(design, has, mean, sd)
-    factor = np.linalg.cholesky(np.linalg.inv(precision))
-    q = mean.size
-    normal = generator.standard_normal((POINTS, q))
-    stretch = np.sqrt(FREEDOM / generator.chisquare(FREEDOM, POINTS))
-    points = mode + (normal * stretch[:, None]) @ factor.T
-    distance = ((normal * stretch[:, None]) ** 2).sum(axis=1)
-    log_proposal = (
-        -0.5 * (FREEDOM + q) * np.log1p(distance / FREEDOM) - np.log(np.diag(factor)).sum()
-    )
-    return points, _log_posterior(points, design, has, mean, sd) - log_proposal
-
-
-def _log_posterior(points: Floats, design: Floats, has: Floats, mean: Floats, sd: Floats) -> Floats:
-    """(m,) log of prior times likelihood, each day counting for ``DAY_WORTH``."""
-    eta = points @ design.T
-    likelihood = (has * eta - np.logaddexp(0.0, eta)).sum(axis=1)
-    return np.asarray(DAY_WORTH * likelihood - 0.5 * (((points - mean) / sd) ** 2).sum(axis=1))
-
-
-def _mode(design: Floats, has: Floats, mean: Floats, sd: Floats) -> tuple[Floats, Floats]:
-    """Return the posterior's mode and its precision there, by damped Newton steps."""
-    at, now = mean.copy(), -np.inf
-    precision = np.diag(1.0 / sd**2)
-    for _ in range(50):
-        share = expit(design @ at)
-        slope = DAY_WORTH * design.T @ (has - share) - (at - mean) / sd**2
-        curve = DAY_WORTH * (design * (share * (1 - share))[:, None]).T @ design
-        precision = curve + np.diag(1.0 / sd**2)
-        step = np.linalg.solve(precision, slope)
-        for _ in range(20):
-            value = float(_log_posterior((at + step)[None], design, has, mean, sd)[0])
-            if value >= now:
-                break
-            step = step / 2
-        at, now = at + step, value
-        if np.abs(step).max() < 1e-8:
-            break
-    return at, precision

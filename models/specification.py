@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 
 from models.errors import ModelInputError
+from models.items import SideEffectItem
 
 MODEL_VERSION = "crossover-1"
 """Changes when the same data and specification would give another posterior."""
@@ -184,7 +185,8 @@ class Arm:
         half_life_days: the effect half-life h0, the median of its prior.
         onset_half_life_days: of a slow onset, when the effect builds up slower than it fades.
         burden: a constant cost or effort of the arm in points of the outcome (b_k).
-        severe_limit: highest acceptable share of days with a severe side effect.
+        severe_limit: highest acceptable share of days on which a side effect is severe, item
+            by item; None: the arm is never vetoed.
     """
 
     label: str
@@ -197,6 +199,10 @@ class Arm:
         for days in (self.half_life_days, self.onset_half_life_days):
             if days is not None:
                 _require_positive(days, f"The half-life of arm {self.label}")
+        if self.severe_limit is not None and not 0 < self.severe_limit < 1:
+            raise ModelInputError(
+                f"The severe limit of arm {self.label} is a share of days: above 0 and below 1."
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -253,6 +259,11 @@ class Specification:
         weights: r_m, outcome points one unit of a bother is worth, by name of its series.
         decision: see :class:`DecisionRule`.
         ends: whether ratings near an end of the scale are taken as rounded and cut off.
+        side_effects: items whose severe days can veto an arm.
+        in_force_before: on the first day the effect of the arm in force is taken as fully there,
+            as of a treatment that was taken before; otherwise it begins to build up then.
+        run_in: the run-in as an arm of its own, never judged; None: run-in days stand at the
+            level, without any arm.
     """
 
     arms: tuple[Arm, ...]
@@ -264,6 +275,9 @@ class Specification:
     weights: Mapping[str, float] = field(default_factory=dict)
     decision: DecisionRule = DecisionRule()
     ends: Ends = Ends.NEVER
+    side_effects: tuple[SideEffectItem, ...] = ()
+    in_force_before: bool = True
+    run_in: Arm | None = None
 
     def __post_init__(self) -> None:
         labels = self.labels
@@ -271,10 +285,15 @@ class Specification:
             raise ModelInputError("A trial compares at least two different arms.")
         if self.decision.comparator is not None and self.decision.comparator not in labels:
             raise ModelInputError(f"The comparator '{self.decision.comparator}' is not an arm.")
+        if self.run_in is not None and self.run_in.label in labels:
+            raise ModelInputError(f"The run-in '{self.run_in.label}' is also an arm.")
+        items = [item.name for item in self.side_effects]
+        if len(set(items)) != len(items):
+            raise ModelInputError("A side effect is given twice.")
         if any(not math.isfinite(w) or w < 0 for w in self.weights.values()):
             raise ModelInputError("A weight is a number of points, 0 or more.")
         if self.carryover and isinstance(self.priors.half_life, HalfLifePerArm):
-            for arm in self.arms:
+            for arm in (*self.arms, *([self.run_in] if self.run_in else ())):
                 if arm.half_life_days is None:
                     raise ModelInputError(f"Carryover is on: arm {arm.label} needs a half-life.")
 
@@ -324,10 +343,13 @@ def default_decision(scale: Scale) -> DecisionRule:
 def _named(specification: Specification) -> dict[str, object]:
     """The specification as plain values; a prior says which family it is of.
 
-    What only the end-of-scale model asks for is left out where it cannot be used, so that the
-    hashes of protocols older than that model stay what they were.
+    What only the end-of-scale model asks for is left out where it cannot be used, and so is what
+    came later and is not used, so that the hashes of older protocols stay what they were.
     """
     content = asdict(specification)
+    for name, unused in (("side_effects", ()), ("in_force_before", True), ("run_in", None)):
+        if getattr(specification, name) == unused:
+            del content[name]
     if specification.ends is Ends.NEVER:
         del content["ends"], content["scale"]["step"]
     else:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from models import ends, exact
 from models.ends import Effort, expected_rating
+from models.evidence.side_effects import ITEMS, ranks_of_item
 from models.evidence.table import Table
 from models.operating import DesignShape, draw_order
 from models.posterior import Posterior
@@ -43,6 +44,8 @@ SPECIFICATIONS: Mapping[str, Specification] = {
     ),
     "ends of the scale": Specification(arms=_ARMS, ends=Ends.ALWAYS),
 }
+MODELS = (*SPECIFICATIONS, *ITEMS)
+"""What can be calibrated: the models of the outcome, and those of side effects."""
 DESIGN = DesignShape(blocks=3, period_days=9)
 EFFORT = Effort(chains=4, warm_up=200, kept=750, rounds=1)
 """Of the end-of-scale model's chains; a rank needs fewer draws than a verdict."""
@@ -64,7 +67,7 @@ class Ranks:
     """The rank of the truth among the draws, as a share from 0 to 1, by quantity.
 
     Attributes:
-        model: key of ``SPECIFICATIONS``.
+        model: one of ``MODELS``.
         missing: share of days not rated.
         ranks: (simulations,) by name of the quantity.
     """
@@ -81,7 +84,7 @@ type Run = Callable[
 
 def calibrate(
     *,
-    models: Sequence[str] = tuple(SPECIFICATIONS),
+    models: Sequence[str] = MODELS,
     simulations: int = 500,
     seed: int = 1,
     missing: Iterable[float] = (0.0, 0.15),
@@ -90,7 +93,7 @@ def calibrate(
     """Simulate and fit every model with every share of missing days.
 
     Args:
-        models: keys of ``SPECIFICATIONS``.
+        models: some of ``MODELS``.
         simulations: of each.
         seed: of everything.
         missing: shares of days not rated.
@@ -113,6 +116,9 @@ def calibrate(
 
 def ranks_of(task: Task) -> list[dict[str, float]]:
     """Return the rank of every quantity's truth in the simulations of one piece."""
+    if task.model in ITEMS:
+        numbers = range(task.start, task.start + task.count)
+        return ranks_of_item(task.model, task.missing, task.seed, numbers)
     specification = SPECIFICATIONS[task.model]
     patients, trials = [], []
     for n in range(task.start, task.start + task.count):

@@ -107,3 +107,12 @@ def check_failed(what: Phrase) -> Phrase:
 def harm_in_every_arm() -> Phrase:
     """No arm is left to choose."""
     return Phrase("Every arm has too high a chance of severe side effects.")
+
+
+def harm_unusable(item: str, pareto_k: float) -> Phrase:
+    """How often an item is severe cannot be computed reliably."""
+    return Phrase(
+        "How often %(item)s is severe cannot be computed reliably (Pareto k %(k)s), so no arm can "
+        "be judged.",
+        {"item": item, "k": number(pareto_k)},
+    )

@@ -19,6 +19,11 @@ def wider_periods() -> Phrase:
     return Phrase("periods differ twice as much by themselves")
 
 
+def severe_by_themselves() -> Phrase:
+    """Severe days counted without what milder ones tell."""
+    return Phrase("severe days are counted without what milder ones tell")
+
+
 def ends_cut_off() -> Phrase:
     """The model for ratings near an end of the scale, where the continuous one was used."""
     return Phrase("ratings are taken as rounded and cut off at the ends of the scale")

@@ -15,6 +15,22 @@ def best(arm: str, probability: float) -> Phrase:
     )
 
 
+def best_of_rest(arm: str, probability: float) -> Phrase:
+    """The arm that is named best among those not left out for harm."""
+    return Phrase(
+        "Of those not left out, %(arm)s is best for this patient: the chance is %(chance)s.",
+        {"arm": arm, "chance": chance(probability)},
+    )
+
+
+def only_left(arm: str) -> Phrase:
+    """The arm that remains when all others are left out for harm."""
+    return Phrase(
+        "%(arm)s is what remains: everything else is left out for severe side effects.",
+        {"arm": arm},
+    )
+
+
 def equal(arms: Sequence[str], margin: float, probability: float) -> Phrase:
     """Arms whose difference does not matter."""
     return Phrase(
@@ -79,12 +95,18 @@ def not_enough_over_comparator(
     )
 
 
-def vetoed(arm: str, probability: float) -> Phrase:
-    """An arm is left out for harm."""
+def vetoed(arm: str, item: str, limit: float, probability: float) -> Phrase:
+    """An arm is left out for harm; an item of no name is not told to a blinded reader."""
+    if not item:
+        return Phrase(
+            "%(arm)s is left out: the chance that a side effect is severe on more than %(limit)s "
+            "%% of the days, which the protocol does not accept, is %(chance)s.",
+            {"arm": arm, "limit": number(100 * limit), "chance": chance(probability)},
+        )
     return Phrase(
-        "%(arm)s is left out: the chance that severe side effects come more often than the "
-        "protocol accepts is %(chance)s.",
-        {"arm": arm, "chance": chance(probability)},
+        "%(arm)s is left out: the chance that %(item)s is severe on more than %(limit)s %% of the "
+        "days, which the protocol does not accept, is %(chance)s.",
+        {"arm": arm, "item": item, "limit": number(100 * limit), "chance": chance(probability)},
     )
 
 

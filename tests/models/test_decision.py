@@ -19,6 +19,7 @@ from models.decision import (
     refuse,
     untrustworthy,
 )
+from models.harm import Harm
 from models.posterior import Diagnostics
 from models.specification import Arm, Better, DecisionRule, Scale, Specification
 from models.words import Phrase, render
@@ -32,6 +33,10 @@ def ruled(**changes) -> Specification:
 
 def draws(*means, sd=0.1, n=10_000):
     return np.random.default_rng(0).normal(means, sd, (n, len(means)))
+
+
+def harms(**probabilities):
+    return tuple(Harm(arm, "rash", p, limit=0.1) for arm, p in probabilities.items())
 
 
 def shares(*winners):
@@ -142,7 +147,7 @@ def test_what_cannot_be_told_names_the_leader_and_what_lacks():
 
 
 def test_a_harmful_arm_is_never_best_but_stays_in_the_numbers():
-    verdict = decide(draws(5, 3, 7), THREE, severe={"B": 0.3})
+    verdict = decide(draws(5, 3, 7), THREE, harms=harms(B=0.3))
 
     assert (verdict.kind, verdict.arm, verdict.vetoed) == (Kind.BEST, "A", ("B",))
     assert verdict.p_best["B"] == 1.0
@@ -150,17 +155,17 @@ def test_a_harmful_arm_is_never_best_but_stays_in_the_numbers():
 
 
 def test_a_chance_of_harm_at_the_limit_is_no_veto():
-    assert decide(draws(5, 3, 7), THREE, severe={"B": 0.2}).arm == "B"
+    assert decide(draws(5, 3, 7), THREE, harms=harms(B=0.2)).arm == "B"
 
 
 def test_a_harmful_arm_is_not_among_equals():
-    verdict = decide(draws(4, 4.1, 4.05), THREE, severe={"A": 0.5})
+    verdict = decide(draws(4, 4.1, 4.05), THREE, harms=harms(A=0.5))
 
     assert verdict.equal_arms == ("B", "C")
 
 
 def test_harm_everywhere_is_refused():
-    verdict = decide(draws(1, 2, 3), THREE, severe={"A": 0.9, "B": 0.9, "C": 0.9})
+    verdict = decide(draws(1, 2, 3), THREE, harms=harms(A=0.9, B=0.9, C=0.9))
 
     assert verdict.kind is Kind.REFUSED
     assert verdict.p_best == {}
@@ -325,11 +330,11 @@ def test_a_refusal_says_all_its_reasons_and_is_final_unless_told_otherwise():
 
 @pytest.mark.parametrize("provisional", [True, False])
 def test_a_verdict_is_provisional_until_said_otherwise(provisional):
-    harm = dict.fromkeys("ABC", 0.9)
+    everywhere = harms(A=0.9, B=0.9, C=0.9)
 
     assert decide(draws(6, 4, 6), THREE).provisional is True
     assert decide(draws(6, 4, 6), THREE, provisional=provisional).provisional is provisional
-    refused = decide(draws(6, 4, 6), THREE, severe=harm, provisional=provisional)
+    refused = decide(draws(6, 4, 6), THREE, harms=everywhere, provisional=provisional)
     assert refused.provisional is provisional
 
 
@@ -376,14 +381,14 @@ def test_a_tie_is_not_more_than_a_difference_of_nothing():
 
 
 def test_an_arm_left_out_for_harm_is_not_compared():
-    reasons = messages(decide(draws(3, 5, 7), THREE, severe={"B": 0.3}).reasons)
+    reasons = messages(decide(draws(3, 5, 7), THREE, harms=harms(B=0.3)).reasons)
 
     assert "better than B" not in reasons
     assert "A is better than C" in reasons
 
 
 def test_a_single_draw_can_be_judged():
-    assert decide(np.array([[3.0, 5.0, 7.0]]), THREE, severe={"C": 0.9}).arm == "A"
+    assert decide(np.array([[3.0, 5.0, 7.0]]), THREE, harms=harms(C=0.9)).arm == "A"
 
 
 def test_what_keeps_the_leader_from_being_best_is_told_by_name():
@@ -613,3 +618,35 @@ def test_why_a_sampler_is_not_trusted_is_told_with_its_figures():
 
 def test_weights_that_cannot_be_used_tell_their_tail():
     assert "(Pareto k 0.9)" in messages(untrustworthy(Diagnostics(draws=4000, pareto_k=0.9)))
+
+
+def test_what_remains_when_all_else_is_left_out_is_not_called_better():
+    verdict = decide(draws(3, 4, 5), THREE, harms=harms(A=0.5, B=0.5))
+    reference = decide(draws(3, 4, 5), ruled(comparator="C"), harms=harms(A=0.5, B=0.5))
+
+    assert (verdict.kind, verdict.arm) == (Kind.BEST, "C")
+    assert render(verdict.sentence).startswith("C is what remains")
+    assert (reference.kind, reference.arm) == (Kind.NONE, "C")
+
+
+def test_the_best_of_the_rest_says_that_something_is_left_out():
+    verdict = decide(draws(1, 3, 5), THREE, harms=harms(A=0.5))
+
+    assert (verdict.kind, verdict.arm) == (Kind.BEST, "B")
+    assert render(verdict.sentence).startswith("Of those not left out, B is best")
+
+
+def test_an_arm_that_is_left_out_does_not_keep_the_reference_from_winning():
+    """B would be better than the reference C, but may not be chosen; A is not better."""
+    verdict = decide(draws(5, 1, 5), ruled(comparator="C", equal_margin=0.2), harms=harms(B=0.5))
+
+    assert verdict.kind in {Kind.NONE, Kind.EQUAL}
+    gap = decide(draws(5, 1, 4.8, sd=0.5), ruled(comparator="C"), harms=harms(B=0.5))
+    assert gap.arm != "B"
+
+
+def test_a_reference_that_is_left_out_is_no_reference_to_stay_with():
+    verdict = decide(draws(5, 5.2, 1), ruled(comparator="C"), harms=harms(C=0.5))
+
+    assert verdict.kind is not Kind.NONE
+    assert verdict.vetoed == ("C",)

@@ -12,7 +12,7 @@ from models.evidence.calibration import Ranks, band, calibration_table, farthest
 def test_ranks_of_a_right_engine_are_uniform():
     ranks = calibration.calibrate(simulations=20, missing=(0.15,))
 
-    assert len(ranks) == len(calibration.SPECIFICATIONS)
+    assert len(ranks) == len(calibration.MODELS)
     table = calibration_table(ranks)
     assert table.passed
     assert {"mean on A", "half-life"} <= {row[2] for row in table.rows}

@@ -16,7 +16,7 @@ MODULES = sorted(
     for path in FOLDER.rglob("*.py")
     if path.name != "__init__.py"
 )
-SAMPLING = {"models.pain", "models.ends_pymc", "models.confirm"}
+SAMPLING = {"models.pain", "models.ends_pymc", "models.side_effects_pymc", "models.confirm"}
 
 
 @pytest.mark.parametrize("module", MODULES)

@@ -10,7 +10,7 @@ import click
 
 from models import exact
 from models.data import TrialData
-from models.evidence.calibration import SPECIFICATIONS, calibrate, calibration_table, plot
+from models.evidence.calibration import MODELS, calibrate, calibration_table, plot
 from models.evidence.designs import carryover_table, peeking_table
 from models.evidence.ends import ends_table
 from models.evidence.gabapentin import FILE as GABAPENTIN
@@ -22,6 +22,7 @@ from models.evidence.refusals import refusals_table
 from models.evidence.reliability import plot as reliability_plot
 from models.evidence.reliability import reliability, reliability_table
 from models.evidence.table import Table, markdown
+from models.evidence.veto import veto_table
 from models.posterior import Posterior
 from models.specification import Specification
 from trials.cli.pieces import pieces
@@ -94,7 +95,7 @@ def real_files_command(data: Path | None, out: Path) -> None:
 @click.option(
     "--model",
     "models",
-    type=click.Choice(list(SPECIFICATIONS)),
+    type=click.Choice(MODELS),
     multiple=True,
     help="Only this model; may be given more than once.",
 )
@@ -103,9 +104,7 @@ def calibration_command(
 ) -> None:
     """Check that truths drawn from the prior lie anywhere in their posterior."""
     with pieces(jobs) as run:
-        ranks = calibrate(
-            models=models or tuple(SPECIFICATIONS), simulations=simulations, seed=seed, run=run
-        )
+        ranks = calibrate(models=models or MODELS, simulations=simulations, seed=seed, run=run)
     if plot_file is not None:
         plot_file.write_text(plot(ranks), encoding="utf-8")
     _show(calibration_table(ranks))
@@ -121,6 +120,16 @@ def placebo_command(data: Path | None, seed: int, jobs: int) -> None:
     with pieces(jobs) as run:
         outcomes = placebo_test(diaries, seed=seed, run=run)
     _show(placebo_table(outcomes))
+
+
+@validate.command("veto")
+@click.option("--trials", type=click.IntRange(min=20), default=200, show_default=True)
+@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True)
+@click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True)
+def veto_command(trials: int, seed: int, jobs: int) -> None:
+    """Show how often severe side effects leave an arm out, by how often they truly come."""
+    with pieces(jobs) as run:
+        _show(veto_table(trials=trials, seed=seed, run=run))
 
 
 @validate.command("carryover")
