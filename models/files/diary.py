@@ -112,7 +112,11 @@ def parse_diary(content: bytes, protocol: Protocol, name: str = "DIARY.csv") -> 
         raise FileProblems(name, problems)
     own = ("patient", "day", "arm", "period", "in_analysis", "taken")
     series = [c for c in columns if c not in own]
-    bothers = [c for c in series if c != protocol.column.lower()]
+    items = set(protocol.item_columns.values())
+    weighed = set(protocol.specification.weights)
+    bothers = [
+        c for c in series if c != protocol.column.lower() and (c not in items or c in weighed)
+    ]
     trials = {
         patient: _trial(rows, protocol, bothers, {"in_analysis", "taken"} & set(columns))
         for patient, rows in patients.items()
@@ -196,7 +200,7 @@ def _columns(header: list[_Field], protocol: Protocol, problems: list[Problem]) 
     outcome = protocol.column.lower()
     names = [place.text.lower() for place in header]
     known = {"patient", "day", "arm", "period", "in_analysis", "taken", "rescue", outcome}
-    known |= set(protocol.specification.weights)
+    known |= {*protocol.specification.weights, *protocol.item_columns.values()}
     columns: dict[str, int] = {}
     for i, (name, place) in enumerate(zip(names, header, strict=True)):
         if name in columns:
@@ -227,6 +231,12 @@ def _warnings(
         f"'{protocol.column}' without it."
         for name in protocol.specification.weights
         if name not in columns
+    ]
+    sentences += [
+        f"The protocol asks for '{name}', which the diary does not record: no arm can be left out "
+        "for it."
+        for name, column in protocol.item_columns.items()
+        if column not in columns
     ]
     return tuple(sentences)
 
@@ -311,6 +321,8 @@ def _value(name: str, text: str, protocol: Protocol, delimiter: str) -> tuple[fl
     if not low <= value <= high or math.isinf(value):
         span = f"{low:g} to {high:g}" if math.isfinite(high) else f"{low:g} or more"
         return math.nan, f"{text} in column '{name}' is outside its scale ({span})."
+    if name in protocol.item_columns.values() and not value.is_integer():
+        return math.nan, f"{text} in column '{name}' is not a whole grade."
     return value, ""
 
 
@@ -318,6 +330,9 @@ def _limits(name: str, protocol: Protocol) -> tuple[float, float]:
     """Return the least and the largest value a column may hold."""
     if name == protocol.column.lower():
         return protocol.specification.scale.low, protocol.specification.scale.high
+    for item in protocol.specification.side_effects:
+        if protocol.item_columns[item.name] == name:
+            return 0.0, float(item.severest)
     return 0.0, 1.0 if name in ("taken", "in_analysis") else math.inf
 
 
@@ -364,7 +379,8 @@ def _trial(rows: list[_Row], protocol: Protocol, bothers: list[str], given: set[
     latest = np.maximum.accumulate(latest)
     period = _period_index(ordered)[latest]
     series = {}
-    for name in (protocol.column.lower(), *bothers, *given):
+    graded = {n: c for n, c in protocol.item_columns.items() if c in ordered[0].values}
+    for name in {protocol.column.lower(), *bothers, *given, *graded.values()}:
         values = np.full(days, np.nan)
         values[at] = [row.values[name] for row in ordered]
         series[name] = values
@@ -376,8 +392,9 @@ def _trial(rows: list[_Row], protocol: Protocol, bothers: list[str], given: set[
         series[protocol.column.lower()],
         day_period=period,
         in_analysis=np.where(np.isnan(told), window, told > 0),
-        taken=series.get("taken"),
+        taken=series.get("taken") if protocol.as_taken else None,
         bothers={name: series[name] for name in bothers},
+        severities={name: series[column] for name, column in graded.items()},
         first_day=first,
     )
 

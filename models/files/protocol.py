@@ -7,8 +7,8 @@ a mistyped key would otherwise be a silent change of the analysis.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from models.files.design import (
 )
 from models.files.problems import FileProblems, decoded, did_you_mean
 from models.files.reader import Path_, Reader, syntax_problem
+from models.files.side_effects import read_items
 from models.specification import (
     Arm,
     Better,
@@ -51,6 +52,8 @@ class Protocol:
         specification: what is fitted and the rule.
         run_in: the label of run-in days in the diary, on which no arm is in force.
         washout_days: days left out after each switch.
+        as_taken: whether doses count as taken; else as assigned.
+        item_columns: diary column of each side effect, by its name.
         design: the shape to simulate; None without a ``[design]`` table.
         patient: what is known of the patient's noise; None without a ``[patient]`` table.
         scenarios: truths to simulate.
@@ -60,6 +63,8 @@ class Protocol:
     specification: Specification
     run_in: str | None = None
     washout_days: int = 0
+    as_taken: bool = True
+    item_columns: Mapping[str, str] = field(default_factory=dict)
     design: DesignFile | None = None
     patient: PatientFile | None = None
     scenarios: tuple[ScenarioFile, ...] = ()
@@ -89,9 +94,25 @@ def parse_protocol(content: bytes, name: str = "PROTOCOL.toml") -> Protocol:
     return protocol
 
 
+AS_TAKEN, AS_ASSIGNED = INTAKES = ("as taken", "as assigned")
+
+
+@dataclass(frozen=True, slots=True)
+class _Days:
+    """Which days count how.
+
+    Attributes:
+        washout: days left out after each switch.
+        as_taken: whether doses count as taken.
+    """
+
+    washout: int
+    as_taken: bool
+
+
 _TOP = (
-    "outcome", "arms", "model", "priors", "weights", "decision", "run_in", "design", "patient",
-    "scenario",
+    "outcome", "arms", "model", "priors", "weights", "side_effects", "decision", "run_in",
+    "design", "patient", "scenario",
 )  # fmt: skip
 
 
@@ -101,10 +122,14 @@ def _protocol(reader: Reader, document: dict[str, Any]) -> Protocol | None:
     arms = _arms(reader, top.get("arms"))
     labels = [arm.label for arm in arms]
     priors = _priors(reader, top.get("priors", {}), scale)
-    terms, washout = _model(reader, top.get("model", {}), arms, priors)
+    terms, days = _model(reader, top.get("model", {}), arms, priors)
     weights = _weights(reader, top.get("weights", {}))
     decision = _decision(reader, top.get("decision", {}), scale, labels)
-    run_in = _run_in(reader, top["run_in"], labels) if "run_in" in top else None
+    items = read_items(reader, top.get("side_effects", []))
+    run_in, own = _run_in(reader, top["run_in"], labels) if "run_in" in top else (None, None)
+    per_arm = terms["carryover"] and isinstance(priors.half_life, HalfLifePerArm)
+    if own is not None and per_arm and own.half_life_days is None:
+        reader.problem(("run_in",), "Carryover is on: the run-in needs half_life_days.")
     design = read_design(reader, top["design"]) if "design" in top else None
     patient = read_patient(reader, top["patient"]) if "patient" in top else None
     scenarios = read_scenarios(reader, top.get("scenario", []), labels)
@@ -113,7 +138,14 @@ def _protocol(reader: Reader, document: dict[str, Any]) -> Protocol | None:
     specification = reader.made(
         (),
         lambda: Specification(
-            arms=arms, scale=scale, priors=priors, weights=weights, decision=decision, **terms
+            arms=arms,
+            scale=scale,
+            priors=priors,
+            weights=weights,
+            side_effects=tuple(items),
+            decision=decision,
+            run_in=own,
+            **terms,
         ),
     )
     if specification is None:
@@ -122,7 +154,9 @@ def _protocol(reader: Reader, document: dict[str, Any]) -> Protocol | None:
         column=column,
         specification=specification,
         run_in=run_in,
-        washout_days=washout,
+        washout_days=days.washout,
+        as_taken=days.as_taken,
+        item_columns={item.name: column for item, column in items.items()},
         design=design,
         patient=patient,
         scenarios=scenarios,
@@ -131,21 +165,23 @@ def _protocol(reader: Reader, document: dict[str, Any]) -> Protocol | None:
 
 def _model(
     reader: Reader, value: object, arms: tuple[Arm, ...], priors: Priors
-) -> tuple[dict[str, Any], int]:
-    """Return the terms of the model as fields of the specification, and the washout."""
-    switches = ("trend", "period_effect", "carryover")
-    table = reader.table(value, ("model",), (*switches, "washout_days", "ends_of_scale"))
+) -> tuple[dict[str, Any], _Days]:
+    """Return the terms of the model as fields of the specification, and which days count how."""
+    switches = ("trend", "period_effect", "carryover", "in_force_before")
+    known = (*switches, "washout_days", "ends_of_scale", "intake")
+    table = reader.table(value, ("model",), known)
     ends = reader.choice(
         table.get("ends_of_scale", Ends.NEVER.value),
         ("model", "ends_of_scale"),
         tuple(choice.value for choice in Ends),
     )
     shared = isinstance(priors.half_life, HalfLifeShared)
-    known = shared or all(arm.half_life_days is not None for arm in arms)
+    all_known = shared or all(arm.half_life_days is not None for arm in arms)
     terms: dict[str, Any] = {
         "trend": True,
         "period_effect": True,
-        "carryover": known and bool(arms),
+        "carryover": all_known and bool(arms),
+        "in_force_before": True,
         "ends": Ends(ends or Ends.NEVER),
     }
     for name in switches:
@@ -158,15 +194,23 @@ def _model(
                     ("arms", i), f"Carryover is on: arm '{arm.label}' needs half_life_days."
                 )
     washout = reader.whole(table.get("washout_days", 0), ("model", "washout_days"), 0)
-    return terms, washout or 0
+    intake = reader.choice(table.get("intake", AS_TAKEN), ("model", "intake"), INTAKES)
+    return terms, _Days(washout or 0, intake == AS_TAKEN)
 
 
-def _run_in(reader: Reader, value: object, labels: list[str]) -> str | None:
-    table = reader.table(value, ("run_in",), ("label",))
+def _run_in(reader: Reader, value: object, labels: list[str]) -> tuple[str | None, Arm | None]:
+    """Return what the diary calls days on no arm, and the arm they are if it is their own."""
+    table = reader.table(value, ("run_in",), ("label", "own_arm", "half_life_days"))
     label = reader.text(table.get("label"), ("run_in", "label"))
     if label in labels:
         reader.problem(("run_in", "label"), f"'{label}' is also an arm.")
-    return label
+    own = reader.flag(table.get("own_arm", False), ("run_in", "own_arm"))
+    days = None
+    if "half_life_days" in table:
+        days = reader.number(table["half_life_days"], ("run_in", "half_life_days"))
+    if not own or label is None:
+        return label, None
+    return label, reader.made(("run_in",), partial(Arm, label=label, half_life_days=days))
 
 
 def _outcome(reader: Reader, value: object) -> tuple[str, Scale]:

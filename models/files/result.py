@@ -6,7 +6,7 @@ The schema is ``result.schema.json`` beside this module; ``schema_version`` chan
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -18,6 +18,7 @@ from models.burden import burden_draws, is_weighed
 from models.decision import Kind, expected_loss, probability_best
 from models.posterior import Posterior, Summary, summarize
 from models.specification import Specification
+from models.tolerability import Tolerability
 from models.words import render
 
 type Floats = NDArray[np.float64]
@@ -29,7 +30,11 @@ DIFFERENCES = (-2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0)
 
 
 def result_of(
-    analysis: Analysis, *, patient: str | None = None, warnings: tuple[str, ...] = ()
+    analysis: Analysis,
+    *,
+    patient: str | None = None,
+    warnings: tuple[str, ...] = (),
+    side_effects: Sequence[Tolerability] = (),
 ) -> Json:
     """Return an analysis as the content of RESULT.json.
 
@@ -39,6 +44,7 @@ def result_of(
         analysis: of one trial.
         patient: what the diary calls the patient, in a file of many.
         warnings: sentences from reading the files.
+        side_effects: by arm (``models.tolerability``).
     """
     specification, verdict = analysis.specification, analysis.verdict
     shown = verdict.kind is not Kind.REFUSED
@@ -69,6 +75,8 @@ def result_of(
             "contrasts": contrasts_of(outcome, specification),
             "parameters": parameters_of(outcome),
         }
+    if shown and side_effects:
+        content["side_effects"] = [tolerability_values(one) for one in side_effects]
     content |= {
         "diagnostics": _diagnostics(analysis),
         "warnings": list(warnings),
@@ -76,6 +84,16 @@ def result_of(
         "seconds": round(analysis.seconds, 4),
     }
     return content
+
+
+def tolerability_values(found: Tolerability) -> Json:
+    """Return one side effect by arm as plain values; ``arms`` is empty with its reasons."""
+    return {
+        "item": found.item.name,
+        "severest": found.item.severest,
+        "arms": {label: asdict(own) for label, own in found.arms.items()},
+        "reasons": [render(reason) for reason in found.reasons],
+    }
 
 
 def arms_of(posterior: Posterior, specification: Specification) -> Json:

@@ -17,11 +17,13 @@ import click
 from models.analysis import Analysis
 from models.analysis import analyze as analyze_exactly
 from models.data import TrialData
+from models.decision import Kind
 from models.files.diary import Diary, read_diary
 from models.files.problems import FileProblems
 from models.files.protocol import Protocol, read_protocol
 from models.files.result import result_of
 from models.specification import Specification
+from models.tolerability import tolerability
 from trials.cli.pieces import pieces
 
 REFUSED = 3
@@ -123,7 +125,9 @@ def _results(tasks: list[_Task], engine: str, seed: int, jobs: int) -> Iterator[
 def _one(task: _Task, *, engine: str, seed: int) -> Mapping[str, Any]:
     """Analyze one patient."""
     analysis = _analysis(task.data, task.specification, engine, seed)
-    return result_of(analysis, patient=task.patient, warnings=task.warnings)
+    shown = analysis.verdict.kind is not Kind.REFUSED
+    items = tolerability(task.data, task.specification, seed=seed) if shown else ()
+    return result_of(analysis, patient=task.patient, warnings=task.warnings, side_effects=items)
 
 
 def _analysis(data: TrialData, specification: Specification, engine: str, seed: int) -> Analysis:
