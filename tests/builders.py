@@ -239,6 +239,7 @@ def fill_day(
     pain: int = 4,
     *,
     bother: int = 0,
+    nausea: int = 0,
     key: str = "",
     at: datetime | None = None,
 ) -> Receipt:
@@ -247,7 +248,7 @@ def fill_day(
         session,
         trial,
         day,
-        answer(pain, bother),
+        replace(answer(pain, bother), side_effects={"nausea": nausea}),
         source=Source.PATIENT,
         author=patient_actor(trial.patient),
         key=key or uuid4().hex,
@@ -272,9 +273,13 @@ def fill_diary(
     *,
     missed: Collection[int] = (),
     level: float = 6.0,
+    severe_on: str = "",
     seed: int = 1,
 ) -> None:
-    """Report every day of the trial but the missed ones (counted from 1), with plausible noise."""
+    """Report every day of the trial but the missed ones (counted from 1), with plausible noise.
+
+    On the treatment ``severe_on`` nausea is severe on every other day.
+    """
     noise = np.random.default_rng(seed)
     sequence = masked_sequence(session, VAULT, trial)
     key = sealed_arm_key(session, VAULT, trial)
@@ -284,7 +289,15 @@ def fill_diary(
             pain += relief[key[sequence[day.period - 1]]]
         bother = round(abs(noise.normal(0.0, 1.2)))
         if day.number not in missed and day.state not in {"paused", "cancelled"}:
-            fill_day(session, trial, day.day, round(min(max(pain, 0), 10)), bother=bother)
+            worst = day.period and key[sequence[day.period - 1]] == severe_on and day.number % 2
+            fill_day(
+                session,
+                trial,
+                day.day,
+                round(min(max(pain, 0), 10)),
+                bother=bother,
+                nausea=3 if worst else 0,
+            )
 
 
 def make_completed(
@@ -295,10 +308,11 @@ def make_completed(
     relief: Mapping[str, float] = RELIEF,
     *,
     missed: Collection[int] = (),
+    severe_on: str = "",
 ) -> TrialRow:
     """Return a trial whose diary is complete and waits for its analysis."""
     trial = make_running(session, clinician, now, protocol)
-    fill_diary(session, trial, relief, missed=missed)
+    fill_diary(session, trial, relief, missed=missed, severe_on=severe_on)
     days = days_of_trial(session, trial.id)
     take_step(session, SYSTEM, trial, Step.COMPLETE, evening(days[-1].day, 23))
     return trial

@@ -6,7 +6,7 @@ import pytest
 
 from trials.domain.blinding import Blinding
 from trials.domain.canonical import plain
-from trials.domain.design import DecisionRule, Design, Scheme
+from trials.domain.design import DecisionRule, Design, EndsOfScale, Scheme
 from trials.domain.errors import ProtocolError
 from trials.domain.protocol import Candidate, Protocol, amended, protocol_hash
 from trials.store.trial import read_protocol
@@ -70,6 +70,22 @@ def test_an_amendment_is_a_new_version():
 )
 def test_a_protocol_that_contradicts_itself_is_refused(change: dict[str, object], sentence: str):
     with pytest.raises(ProtocolError, match=sentence):
+        replace(PROTOCOL, **change)
+
+
+def test_what_came_later_and_is_not_used_leaves_the_hash_as_it_was():
+    limited = replace(PROTOCOL, severe_limit=0.1, frequencies={"nausea": 0.2})
+    never = replace(PROTOCOL, ends_of_scale=EndsOfScale.NEVER)
+
+    assert protocol_hash(replace(PROTOCOL, ends_of_scale=EndsOfScale.BY_RULE)) == GOLDEN_HASH
+    assert len({protocol_hash(p) for p in (PROTOCOL, limited, never)}) == 3
+
+
+@pytest.mark.parametrize(
+    "change", [{"severe_limit": 0.0}, {"severe_limit": 1.0}, {"frequencies": {"nausea": 1.0}}]
+)
+def test_how_often_something_comes_is_a_share(change: dict[str, object]):
+    with pytest.raises(ProtocolError, match="between 0 and 100"):
         replace(PROTOCOL, **change)
 
 

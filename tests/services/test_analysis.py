@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from models.analysis import analyze
 from models.data import NO_ARM
 from models.decision import refuse
-from models.specification import HalfLifePerArm
+from models.specification import Ends, HalfLifePerArm
 from models.words import engines_disagree
 from tests.builders import (
     PROTOCOL,
@@ -34,7 +34,7 @@ from tests.builders import (
     trial_days,
 )
 from trials.domain.blinding import Role
-from trials.domain.design import AnalysisSet, Outcome
+from trials.domain.design import AnalysisSet, EndsOfScale, Outcome
 from trials.domain.diary import Intake, Source
 from trials.domain.errors import (
     AllocationError,
@@ -106,6 +106,36 @@ def test_the_run_in_is_a_period_of_no_arm_and_is_analysed(
     assert list(data.day_arm[:3]) == [NO_ARM] * 3
     assert list(data.day_period[:4]) == [0, 0, 0, 1]
     assert data.in_analysis[:3].all()
+
+
+def test_every_side_effect_of_the_list_reaches_the_models_in_its_grades(
+    session: Session, clinician: Actor, now: datetime
+):
+    trial = make_running(session, clinician, now)
+    fill_day(session, trial, trial_days(trial)[0], nausea=2)
+    data = assemble_data(session, VAULT, trial)
+
+    assert set(data.severities) == {"nausea", "dry_mouth"}
+    assert data.severities["nausea"][0] == 2
+    assert np.isnan(data.severities["dry_mouth"]).all()  # asked and not answered: never a zero
+
+
+def test_the_limit_of_severe_days_and_the_labels_frequencies_are_those_of_the_protocol():
+    protocol = replace(PROTOCOL, severe_limit=0.05, frequencies={"nausea": 0.2})
+    specification = specify(protocol, KEY)
+
+    assert [arm.severe_limit for arm in specification.arms] == [0.05, 0.05]
+    assert [(i.name, i.severest, i.severe, i.frequency) for i in specification.side_effects] == [
+        ("nausea", 3, 3, 0.2),
+        ("dry_mouth", 3, 3, None),
+    ]
+    assert specification.ends is Ends.BY_RULE
+    never = replace(PROTOCOL, ends_of_scale=EndsOfScale.NEVER)
+    assert specify(never, KEY).ends is Ends.NEVER
+
+
+def test_an_older_protocol_vetoes_nothing():
+    assert {arm.severe_limit for arm in specify(PROTOCOL, KEY).arms} == {None}
 
 
 def test_the_arms_are_in_the_order_of_the_sequence(session: Session, trial: TrialRow):

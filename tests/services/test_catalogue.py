@@ -1,12 +1,15 @@
 """The catalogue is whole, and its numbers follow from each other."""
 
+import csv
 import re
+from importlib.resources import files
 
 import pytest
 
 from trials.domain.catalogue import Kind, propose_days, union_of_side_effects
 from trials.domain.design import washout_needed
-from trials.services.catalogue import catalogue, side_effect_terms
+from trials.domain.diary import SideEffect
+from trials.services.catalogue import catalogue, frequencies_of, side_effect_terms
 
 TREATMENTS = list(catalogue().values())
 
@@ -63,3 +66,22 @@ def test_the_list_is_the_same_whichever_arm_is_named_first():
     assert union_of_side_effects([first, second], terms) == union_of_side_effects(
         [second, first], terms
     )
+
+
+def test_every_frequency_is_of_a_side_effect_there_is_and_has_its_source():
+    text = (files("trials.data") / "side_effect_frequencies.csv").read_text(encoding="utf-8")
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    known = set(side_effect_terms())
+
+    for row in csv.DictReader(lines):
+        assert row["id"] in known
+        assert 0 < float(row["share"]) < 1
+        assert row["class"] in {"very common", "common", "uncommon"}
+        assert row["source"]
+        assert row["confidence"] in {"V", "M", "J"}
+
+
+def test_frequencies_are_of_the_items_alone():
+    items = (SideEffect("nausea", "Feeling sick"), SideEffect("own", "Something else"))
+
+    assert frequencies_of(items) == {"nausea": 0.2}

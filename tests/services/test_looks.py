@@ -209,3 +209,25 @@ def test_a_look_is_in_the_trail(session: Session, trial: TrialRow):
     assert found.subject == f"look:{row.public_id}"
     assert found.after is not None
     assert found.after["block"] == 2
+
+
+def test_harm_is_told_even_where_the_rest_cannot_be_judged(
+    session: Session, clinician: Actor, monkeypatch: pytest.MonkeyPatch
+):
+    """The engines disagree on pain: no answer, but the severe side effects were counted."""
+    limited = replace(LOOKED_AT, severe_limit=0.1)
+    trial = make_running(session, clinician, NOW, limited)
+    fill_diary(session, trial, CLEARLY, severe_on="amitriptyline")
+    row = looks_of_trial(session, trial.id)[0]
+    at = end_of_block(session, trial, row.block)
+    settle(session, trial, at)
+    task = looks.prepare_look(session, VAULT, row, at)
+    assert task is not None
+    analysis = replace(run_exactly(task), verdict=refuse((engines_disagree(),)))
+
+    looks.finish_look(session, VAULT, row, task, analysis, at, address=ADDRESS)
+
+    assert row.harm
+    told = session.scalars(select(MessageRow)).all()
+    assert any(message.occasion.startswith("harm_found:") for message in told)
+    assert "nausea" not in "".join(message.subject + message.body for message in told)

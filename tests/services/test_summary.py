@@ -11,6 +11,7 @@ from models import words
 from models.analysis import Agreement, Analysis, analyze
 from models.data import TrialData, trial_data
 from models.decision import Kind, Verdict, refuse
+from models.items import SideEffectItem
 from models.posterior import Diagnostics, Engine, Posterior
 from models.specification import Arm, DecisionRule, Specification
 from trials.services.summary import (
@@ -229,6 +230,7 @@ def test_every_refusal_of_the_models_is_masked_or_names_no_arm():
         words.engines_disagree(),
         words.check_failed(words.constant_ratings()),
         words.harm_in_every_arm(),
+        words.harm_unusable("nausea", 0.9),
     )
     masked = masked_reasons(reasons)
 
@@ -248,6 +250,45 @@ def test_the_order_of_reasons_does_not_tell_which_arm_came_first():
     assert masked_reasons(orders[0]) == masked_reasons(orders[1])
 
 
+def with_severe_nausea(limits: tuple[float, ...]) -> Analysis:
+    """Return an analysis in which arm B, the best by pain, has nausea too often."""
+    data = simulated()
+    severe = np.where((data.day_arm == 1) & (np.arange(data.days) % 2 == 0), 3.0, 0.0)
+    spec = specification()
+    arms = tuple(replace(a, severe_limit=x) for a, x in zip(spec.arms, limits, strict=True))
+    items = (SideEffectItem(name="nausea"),)
+    return analyze(
+        replace(data, severities={"nausea": severe}),
+        replace(spec, arms=arms, side_effects=items),
+        seed=SEED,
+        draws=2000,
+    )
+
+
+def test_a_blinded_reader_learns_which_arm_is_vetoed_and_not_by_what():
+    """What it is would often name the treatment: dry mouth is amitriptyline."""
+    analysis = with_severe_nausea((0.1, 0.1, 0.1))
+    masked, whole = summary_of(analysis).masked["verdict"], opened(summary_of(analysis))["verdict"]
+
+    assert masked["vetoed"] == whole["vetoed"] == ["B"]
+    assert masked["arm"] != "B"
+    assert "nausea" not in text_of(summary_of(analysis).masked)
+    assert "nausea" in text_of(whole["vetoes"])
+    assert masked["vetoes"][0]["values"]["arm"] == "B"
+    arms = summary_of(analysis).masked["arms"]
+    assert arms["B"]["p_best"] is None
+    assert sum(arms[label]["p_best"] for label in "AC") == pytest.approx(1.0)
+
+
+def test_a_limit_of_its_own_would_tell_the_arm_so_its_veto_waits():
+    analysis = with_severe_nausea((0.2, 0.1, 0.1))
+    masked = summary_of(analysis).masked
+
+    assert analysis.verdict.vetoed == ("B",)
+    assert masked["verdict"]["vetoed"] == []
+    assert masked["rule"]["severe_limit"] is None
+
+
 def test_thin_periods_are_named_in_their_order():
     thin = tuple(words.too_few_ratings(period, 0.2, 0.6) for period in (9, 10, 2))
 
@@ -255,7 +296,7 @@ def test_thin_periods_are_named_in_their_order():
 
 
 def test_a_reason_nobody_thought_of_stays_sealed_and_is_said_once():
-    unknown = (words.vetoed("A", 0.5), words.not_likely_enough("B", 0.5, 0.96))
+    unknown = (words.vetoed("A", "nausea", 0.1, 0.5), words.not_likely_enough("B", 0.5, 0.96))
 
     assert masked_reasons(unknown) == (SEALED_REASON,)
 

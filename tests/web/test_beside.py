@@ -107,6 +107,52 @@ def text_of(html: str) -> str:
     return " ".join(re.sub(r"<[^>]+>", " ", html).split())
 
 
+LIMITED = replace(ASKING, severe_limit=0.1)
+
+
+@pytest.fixture
+def harmed(clinic: Clinic) -> Clinic:
+    """The same clinic; the treatment with the least pain makes the patient feel sick."""
+    trial = make_completed(
+        clinic.session, clinic.clinician, START, LIMITED, severe_on="amitriptyline"
+    )
+    clinic.session.commit()
+    return replace(clinic, trial=trial)
+
+
+def test_a_veto_is_told_in_blind_by_its_arm_and_opens_with_what_it_was(harmed: Clinic):
+    fit = harmed.analyse()
+    blinded = text_of(harmed.at_analysis.get(harmed.page("analyst")).text)
+    harmed.release(fit)
+    opened = text_of(harmed.at_analysis.get(harmed.page("analyst")).text)
+    result = text_of(harmed.at_clinic.get(harmed.page("clinician", "/result")).text)
+
+    assert re.search(r"Arm [AB] is left out: the chance that a side effect is severe", blinded)
+    assert "Feeling sick" not in blinded
+    assert re.search(r"Arm [AB] is what remains", blinded)
+    assert "Side effects by arm open with the release" in blinded
+    for text in (opened, result):
+        assert re.search(
+            r"Amitriptyline( \([AB]\))? is left out: the chance that .Feeling sick", text
+        )
+        assert "Side effects by treatment" in text
+        assert "Too often severe?" in text
+    assert "a side effect severe on more than 10% of the days" in result
+    assert "rounded and cut off when more than 15 % of the rated days" in result
+    assert "Ibuprofen is what remains for this patient." in result
+    assert "is best for this patient" not in result
+    assert "is the chance that it is the best" not in result
+
+
+def test_without_a_severe_day_the_table_stands_and_nothing_is_left_out(clinic: Clinic):
+    clinic.release(clinic.analyse())
+    result = text_of(clinic.at_clinic.get(clinic.page("clinician", "/result")).text)
+
+    assert "Side effects, one by one" in result
+    assert "Feeling sick" in result
+    assert "is left out: the chance" not in result
+
+
 def test_a_blinded_analyst_reads_what_tells_no_arm(clinic: Clinic):
     clinic.analyse()
     text = text_of(clinic.at_analysis.get(clinic.page("analyst")).text)

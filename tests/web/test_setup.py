@@ -28,7 +28,7 @@ from trials.services.trials import (
 )
 from trials.store.account import AccountRow, PatientRow, SiteRow
 from trials.store.trial import TrialRow, latest_protocol
-from trials.web.setup_form import read_form, typed_from
+from trials.web.setup_form import read_form, typed_from, typed_of
 
 NOW = datetime.now(UTC)
 NEW = "/clinician/trials/new"
@@ -179,6 +179,8 @@ def test_a_mistake_loses_nothing_that_was_typed(doctor, session, patient):
         ({"best": "0.2"}, "best"),
         ({"equal_margin": "-1"}, "equal_margin"),
         ({"superiority_probability": "1.5"}, "superiority_probability"),
+        ({"severe_limit": "100"}, "severe_limit"),
+        ({"severe_limit": "often"}, "severe_limit"),
         ({"closes": "20:00"}, "closes"),
         ({"opens": "noon"}, "opens"),
         ({"late_hours": "99"}, "late_hours"),
@@ -313,3 +315,23 @@ def test_a_patient_of_another_site_cannot_be_chosen(doctor, session):
     assert "Nerve pain" in response.text
     assert session.scalars(select(TrialRow)).all() == []
     assert stranger.code not in doctor.get(NEW).text
+
+
+@pytest.mark.parametrize(("typed", "limit"), [("10", 0.1), ("2,5", 0.025), ("", None)])
+def test_the_days_a_side_effect_may_be_severe_are_agreed(words, typed, limit):
+    protocol = read_form(typed_from(MultiDict({**FILLED, "severe_limit": typed}))).protocol
+
+    assert protocol is not None
+    assert protocol.severe_limit == limit
+    again = read_form(typed_of("Title", protocol))
+    assert again.protocol is not None
+    assert again.protocol.severe_limit == limit
+
+
+def test_the_labels_frequencies_of_the_list_are_frozen_with_it(words):
+    protocol = read_form(typed_from(MultiDict(FILLED))).protocol
+
+    assert protocol is not None
+    asked = {item.key for item in protocol.questionnaire.side_effects}
+    assert protocol.frequencies
+    assert set(protocol.frequencies) <= asked

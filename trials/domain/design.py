@@ -62,6 +62,18 @@ class AnalysisSet(StrEnum):
     """The exposure follows the reported intake."""
 
 
+class EndsOfScale(StrEnum):
+    """Which model is used for ratings near 0 or 10."""
+
+    BY_RULE = "by_rule"
+    """Rounded and cut off when more than 15 % of the rated evaluation days, all arms together,
+    lie at either end; else continuous. Decided by the count, not by the result."""
+    NEVER = "never"
+    """Always the continuous model."""
+    ALWAYS = "always"
+    """Always rounded and cut off."""
+
+
 def arm_labels(count: int) -> tuple[str, ...]:
     """Return the masked labels of ``count`` arms: ("A", "B", ...)."""
     return tuple("ABCDEFGHIJKLMNOPQRSTUVWXYZ"[:count])

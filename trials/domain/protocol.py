@@ -13,6 +13,7 @@ from trials.domain.design import (
     AnalysisSet,
     DecisionRule,
     Design,
+    EndsOfScale,
     LookSchedule,
     Outcome,
     Scheme,
@@ -25,6 +26,8 @@ from trials.domain.words import marked as _
 PROTOCOL_FORMAT = 1
 LARGEST_WEIGHT = 5.0
 LARGEST_SD = 5.0
+SEVERE_LIMIT = 0.1
+"""Usual share of days on which a side effect may be severe: about three days in a month."""
 ADDED_LATER: Mapping[str, object] = {
     "looks": LookSchedule.AT_END.value,
     "calibration": None,
@@ -32,6 +35,9 @@ ADDED_LATER: Mapping[str, object] = {
     "taking": None,
     "shows_pain_line": False,
     "questionnaire.more_rescue": [],
+    "severe_limit": None,
+    "frequencies": {},
+    "ends_of_scale": EndsOfScale.BY_RULE.value,
 }
 """Fields that protocols frozen before them do not have, with the value that means the same.
 With that value they are left out of the hash, so that it stays what it was. A dot leads to a
@@ -135,6 +141,12 @@ class Protocol:
         taking: when in the day the treatment is taken; None if it is not said.
         shows_pain_line: whether the patient sees the own pain line while blinded, never with a
             period on it (blinding rule B-24: off unless the clinic decides otherwise).
+        severe_limit: highest acceptable share of days on which one side effect is severe, the
+            same on every arm, since a limit of its own would tell the arm. An arm that likely
+            exceeds it is never chosen; None: no arm is left out for side effects.
+        frequencies: how often the labels of the candidates state a side effect, by its key: where
+            the model starts. The highest over all candidates, the same for every arm.
+        ends_of_scale: which model is used for ratings near 0 or 10.
     """
 
     question: str
@@ -155,6 +167,9 @@ class Protocol:
     calibration: Calibration | None = None
     taking: TakingPlan | None = None
     shows_pain_line: bool = False
+    severe_limit: float | None = None
+    frequencies: Mapping[str, float] = field(default_factory=dict)
+    ends_of_scale: EndsOfScale = EndsOfScale.BY_RULE
 
     def __post_init__(self) -> None:
         treatments = [c.treatment for c in self.candidates]
@@ -168,6 +183,12 @@ class Protocol:
             raise ProtocolError(
                 _("The weight of side effects lies between 0 and %(most)s."), most=LARGEST_WEIGHT
             )
+        if self.severe_limit is not None and not 0.0 < self.severe_limit < 1.0:
+            raise ProtocolError(
+                _("The days on which a side effect may be severe are a share between 0 and 100 %.")
+            )
+        if any(not 0.0 < share < 1.0 for share in self.frequencies.values()):
+            raise ProtocolError(_("How often a side effect comes is a share between 0 and 100 %."))
         if self.blinding is Blinding.BLINDED and self.design.scheme is Scheme.FIXED:
             raise ProtocolError(_("A trial with a fixed order is known to all: it must be open."))
 

@@ -17,12 +17,13 @@ from sqlalchemy.orm import Session
 from models.analysis import Analysis, analyze
 from models.data import NO_ARM, TrialData, trial_data
 from models.errors import ModelInputError
+from models.items import SideEffectItem
 from models.specification import Arm, DecisionRule, Ends, Specification
 from trials.domain.blinding import Blinding, Role, may_see_interim_result
 from trials.domain.calendar import Phase
 from trials.domain.canonical import canonical_hash
-from trials.domain.design import AnalysisSet, Outcome
-from trials.domain.diary import INTAKE_FRACTION, Intake
+from trials.domain.design import AnalysisSet, EndsOfScale, Outcome
+from trials.domain.diary import INTAKE_FRACTION, SEVEREST, Intake
 from trials.domain.errors import (
     AnalysisError,
     EditConflictError,
@@ -54,6 +55,11 @@ from trials.store.fit import (
 from trials.store.trial import TrialRow, frozen_protocol, lock_trial
 
 SEALED_SUMMARY = "fit summary"
+ENDS = {
+    EndsOfScale.BY_RULE: Ends.BY_RULE,
+    EndsOfScale.NEVER: Ends.NEVER,
+    EndsOfScale.ALWAYS: Ends.ALWAYS,
+}
 FIT_DRAWS = 4000
 
 
@@ -150,9 +156,17 @@ def assemble_data(
             in_analysis=[r.phase in {Phase.RUN_IN, Phase.EVALUATION} for r in rows],
             taken=taken,
             bothers={"bother": [nan if e is None else float(e.bother) for e in found]},
+            severities={
+                item.key: [_severity(e.side_effects.get(item.key) if e else None) for e in found]
+                for item in protocol.questionnaire.side_effects
+            },
         )
     except ModelInputError as problem:
         raise AnalysisError(_("This diary cannot be analysed: %(why)s"), why=str(problem)) from None
+
+
+def _severity(answer: object) -> float:
+    return nan if answer is None else float(str(answer))
 
 
 def _of_whole_blocks(rows: list[DiaryDayRow], arms: int) -> list[DiaryDayRow]:
@@ -191,6 +205,7 @@ def specify(protocol: Protocol, arm_key: Mapping[str, str]) -> Specification:
                 label=label,
                 half_life_days=candidate.effect_half_life_days,
                 burden=candidate.burden,
+                severe_limit=protocol.severe_limit,
             )
             for label, candidate in by_label.items()
         ),
@@ -198,7 +213,16 @@ def specify(protocol: Protocol, arm_key: Mapping[str, str]) -> Specification:
         period_effect=True,
         carryover=True,
         weights={"bother": protocol.bother_weight} if weighted else {},
-        ends=Ends.BY_RULE,
+        ends=ENDS[protocol.ends_of_scale],
+        side_effects=tuple(
+            SideEffectItem(
+                name=item.key,
+                severest=SEVEREST,
+                severe=SEVEREST,
+                frequency=protocol.frequencies.get(item.key),
+            )
+            for item in protocol.questionnaire.side_effects
+        ),
         decision=DecisionRule(
             best=protocol.needed_to_be_best,
             expected_loss=rule.largest_expected_loss,

@@ -1,7 +1,7 @@
 """Read the catalogue that comes with Lenitive."""
 
 import csv
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from importlib.resources import files
 from types import MappingProxyType
@@ -25,6 +25,23 @@ def side_effect_terms() -> Mapping[str, SideEffect]:
             for row in _rows("side_effects.csv")
             if row["listed"] == "yes"
         }
+    )
+
+
+def frequencies_of(items: Iterable[SideEffect]) -> dict[str, float]:
+    """Return how often labels state each side effect, where one is known: a share, by key.
+
+    Of the item, whichever of the candidates it may come from: one for each arm would tell the
+    arms apart.
+    """
+    known = _frequencies()
+    return {item.key: known[item.key] for item in items if item.key in known}
+
+
+@cache
+def _frequencies() -> Mapping[str, float]:
+    return MappingProxyType(
+        {row["id"]: float(row["share"]) for row in _rows("side_effect_frequencies.csv")}
     )
 
 

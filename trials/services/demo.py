@@ -24,13 +24,13 @@ from trials.domain.catalogue import propose_days, union_of_side_effects
 from trials.domain.design import Design, LookSchedule, arm_labels
 from trials.domain.diary import Answers, Intake, Questionnaire, Source
 from trials.domain.life_cycle import State
-from trials.domain.protocol import Candidate, Protocol
+from trials.domain.protocol import SEVERE_LIMIT, Candidate, Protocol
 from trials.keys import Vault
 from trials.services import allocation
 from trials.services.accounts import add_account
 from trials.services.actor import SYSTEM, Actor
 from trials.services.analysis import release_result, specify
-from trials.services.catalogue import catalogue, side_effect_terms
+from trials.services.catalogue import catalogue, frequencies_of, side_effect_terms
 from trials.services.diary import record_entry
 from trials.services.patients import add_patient
 from trials.services.running import start_trial
@@ -362,6 +362,8 @@ def demo_protocol(story: Story) -> Protocol:
             union_of_side_effects(treatments, dict(side_effect_terms())),
             rescue="paracetamol 500 mg",
         ),
+        severe_limit=SEVERE_LIMIT,
+        frequencies=frequencies_of(union_of_side_effects(treatments, dict(side_effect_terms()))),
     )
 
 

@@ -260,8 +260,11 @@ def _toml_tables(specification: Mapping[str, object]) -> list[str]:
     )
     lines += _table("priors", {})
     lines += [f"{name} = {_prior(prior)}" for name, prior in priors.items()]
-    weights = specification["weights"]
+    weights, items = specification["weights"], specification.get("side_effects", [])
     assert isinstance(weights, Mapping)  # noqa: S101
+    assert isinstance(items, list)  # noqa: S101
+    for item in items:
+        lines += _table("side_effects", {**item, "column": f"effect_{item['name']}"}, of_many=True)
     return lines + _table("weights", weights) + _table("decision", decision)
 
 

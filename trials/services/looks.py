@@ -116,7 +116,7 @@ def finish_look(
     clear = verdict.kind is Kind.BEST and not verdict.provisional
     summary = summary_of(analysis)
     row.outcome = CLEAR if clear else NOT_CLEAR
-    row.harm = bool(verdict.vetoed)
+    row.harm = bool(analysis.harmful)
     row.data_hash = fingerprint(vault, task.data)
     row.summary = summary.masked
     row.sealed_summary = vault.seal(

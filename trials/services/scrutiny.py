@@ -1,10 +1,11 @@
 """What is computed beside a verdict and never changes it, as plain values.
 
-How the verdict stands when things are taken otherwise, what other weights would do, sleep,
-interference and rescue doses by arm, and whether the model can foresee. It is computed with
-every fit. In a blinded trial a part of it would tell the arms apart: a period left out shows
-whose figures move, a half-life belongs to a treatment, days missing by arm fit only one
-sequence. That part is kept sealed like the rest that would (see ``services.summary``).
+How the verdict stands when things are taken otherwise, what other weights would do, every side
+effect, sleep, interference and rescue doses by arm, and whether the model can foresee. It is
+computed with every fit. In a blinded trial a part of it would tell the arms apart: a period left
+out shows whose figures move, a half-life belongs to a treatment, days missing by arm fit only one
+sequence, and a side effect that is typical of one treatment names it. That part is kept sealed
+like the rest that would (see ``services.summary``).
 """
 
 from collections.abc import Mapping
@@ -20,10 +21,12 @@ from models.analysis import Analysis, weighed_series
 from models.criticism import DayByDay, Foresight, foresee_last_block, learned, leave_days_out
 from models.data import TrialData
 from models.decision import Kind
+from models.files.result import tolerability_values
 from models.reversal import Reversal, rank_reversal
 from models.secondary import Measure, Secondary, secondary_outcome
 from models.sensitivity import Intake as BothIntakes
 from models.sensitivity import Sensitivity, sensitivity, sensitivity_in_blind
+from models.tolerability import tolerability
 from trials.domain.calendar import Phase
 from trials.domain.diary import INTAKE_FRACTION, Intake
 from trials.services.summary import (
@@ -104,8 +107,8 @@ def scrutinize(analysis: Analysis, beside: Beside, *, seed: int) -> Summary:
         seed: of every fit.
 
     Returns:
-        Both parts with the keys ``sensitivity``, ``reversal``, ``secondary``, ``foresight``,
-        ``days`` and ``learned``: what a blinded reader may see, and all of it.
+        Both parts with the keys ``sensitivity``, ``reversal``, ``side_effects``, ``secondary``,
+        ``foresight``, ``days`` and ``learned``: what a blinded reader may see, and all of it.
     """
     posterior, specification = analysis.burden, analysis.specification
     if posterior is None or analysis.verdict.kind is Kind.REFUSED:
@@ -126,6 +129,7 @@ def scrutinize(analysis: Analysis, beside: Beside, *, seed: int) -> Summary:
             sensitivity_in_blind(analysis, bare, seed=seed, draws=DRAWS, intake=beside.intake)
         ),
         "reversal": _reversal(rank_reversal(analysis, seed=seed, judged_by=bare)),
+        "side_effects": [],
         "secondary": [_secondary(one, in_blind=True) for one in secondary],
         "foresight": foreseen,
         "days": _days(days, in_blind=True),
@@ -136,6 +140,10 @@ def scrutinize(analysis: Analysis, beside: Beside, *, seed: int) -> Summary:
             sensitivity(analysis, seed=seed, draws=DRAWS, intake=beside.intake)
         ),
         "reversal": _reversal(rank_reversal(analysis, seed=seed)),
+        "side_effects": [
+            tolerability_values(one)
+            for one in tolerability(analysis.data, specification, seed=seed)
+        ],
         "secondary": [_secondary(one, in_blind=False) for one in secondary],
         "foresight": foreseen,
         "days": _days(days, in_blind=False),

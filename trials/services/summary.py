@@ -17,8 +17,17 @@ import numpy as np
 from models import words
 from models.analysis import Analysis
 from models.burden import burden_draws
-from models.decision import Kind, Verdict, decide, expected_loss, probability_best, refuse
+from models.decision import (
+    Kind,
+    Verdict,
+    decide,
+    expected_loss_of,
+    probability_best,
+    refuse,
+    without_vetoed,
+)
 from models.files.result import result_of
+from models.harm import in_blind as harms_in_blind
 from models.posterior import DIFFERENCES, Diagnostics, Floats, Posterior, summarize
 from models.specification import Arm, Specification
 from models.words import Phrase
@@ -48,7 +57,19 @@ TRACE_POINTS = 150
 RANK_BINS = 20
 
 TOLD_OF_ANY_ARM = frozenset(
-    {"period", "periods", "share", "needed", "name", "r_hat", "ess", "divergences", "k", "what"}
+    {
+        "period",
+        "periods",
+        "share",
+        "needed",
+        "name",
+        "r_hat",
+        "ess",
+        "divergences",
+        "k",
+        "what",
+        "item",
+    }
 )
 """Names of values in reasons that hold for the trial as a whole; a reason with any other value
 could point at an arm."""
@@ -94,10 +115,11 @@ def summary_of(analysis: Analysis) -> Summary:
     believed = analysis.verdict.kind is not Kind.REFUSED
     burden, outcome = analysis.burden, analysis.outcome
     bare = without_treatments(specification)
+    shown = masked_verdict(analysis)
     masked: Json = {
         "format": SUMMARY_FORMAT,
         "weights": dict(specification.weights),
-        "arms": _judged_arms(burden, bare) if burden and believed else {},
+        "arms": _judged_arms(burden, bare, shown.vetoed) if burden and believed else {},
         "outcome": _arms(_by_arm(outcome)) if outcome and believed else {},
         "contrasts": _contrasts(_by_arm(burden), rule.equal_margin) if burden and believed else [],
         "outcome_contrasts": (
@@ -105,12 +127,14 @@ def summary_of(analysis: Analysis) -> Summary:
         ),
         "parameters": _parameters(burden, half_lives=False) if burden and believed else {},
         "chains": _chains(burden, traces=believed) if burden else {},
-        "verdict": verdict_values(masked_verdict(analysis)),
+        "verdict": verdict_values(shown),
         "rule": {
             "best": rule.best,
             "expected_loss": rule.expected_loss,
             "equal_margin": rule.equal_margin,
             "equal_probability": rule.equal_probability,
+            "severe_limit": bare.arms[0].severe_limit,
+            "veto_probability": rule.veto_probability,
         },
         "diagnostics": _diagnostics(analysis),
         "checks": plain_values(analysis.checks) if believed else _bare_checks(analysis),
@@ -130,7 +154,11 @@ def summary_of(analysis: Analysis) -> Summary:
         "data_hash": analysis.data.data_hash,
         "seed": analysis.provenance.get("seed"),
         "whole_verdict": verdict_values(analysis.verdict),
-        "whole_arms": _judged_arms(burden, specification) if burden and believed else {},
+        "whole_arms": (
+            _judged_arms(burden, specification, analysis.verdict.vetoed)
+            if burden and believed
+            else {}
+        ),
         "whole_contrasts": (
             _contrasts(_with_own_burdens(burden, specification), rule.equal_margin)
             if burden and believed
@@ -144,9 +172,13 @@ def summary_of(analysis: Analysis) -> Summary:
 
 def with_scrutiny(summary: Summary, scrutiny: Summary) -> Summary:
     """Return a summary with what is computed beside the verdict (``services.scrutiny``)."""
+    result = summary.sealed["result"]
+    assert isinstance(result, dict)  # noqa: S101  # made by summary_of
+    items = scrutiny.sealed.get("side_effects")
+    told = {**result, "side_effects": items} if items else result
     return Summary(
         {**summary.masked, "scrutiny": scrutiny.masked},
-        {**summary.sealed, "whole_scrutiny": scrutiny.sealed},
+        {**summary.sealed, "whole_scrutiny": scrutiny.sealed, "result": told},
     )
 
 
@@ -173,13 +205,16 @@ def opened(summary: Summary) -> Json:
 def without_treatments(specification: Specification) -> Specification:
     """Return the same rule without all that tells one arm from another.
 
-    No reference, no half-lives, no burden of an arm's own: what is judged by this depends on
-    the draws alone.
+    No reference, no half-lives, no burden of an arm's own, and a limit of severe side effects
+    only when it is that of every arm: what is judged by this depends on the draws alone.
     """
+    limits = {arm.severe_limit for arm in specification.arms}
+    common = limits.pop() if len(limits) == 1 else None
     return replace(
         specification,
-        arms=tuple(Arm(label=label) for label in specification.labels),
+        arms=tuple(Arm(label=label, severe_limit=common) for label in specification.labels),
         carryover=False,
+        run_in=None,
         decision=replace(specification.decision, comparator=None),
     )
 
@@ -196,7 +231,8 @@ def masked_verdict(analysis: Analysis) -> Verdict:
         return refuse(masked_reasons(verdict.reasons), provisional=verdict.provisional)
     bare = without_treatments(analysis.specification)
     draws = burden_draws(analysis.burden.arm_mean, bare)
-    return decide(draws, bare, provisional=verdict.provisional)
+    harms = harms_in_blind(analysis.harms, bare)
+    return decide(draws, bare, harms=harms, provisional=verdict.provisional)
 
 
 def masked_reasons(reasons: Sequence[Phrase]) -> tuple[Phrase, ...]:
@@ -230,6 +266,8 @@ def verdict_values(verdict: Verdict) -> Json:
         "equal_arms": list(verdict.equal_arms),
         "sentence": phrase_values(verdict.sentence),
         "reasons": [phrase_values(reason) for reason in verdict.reasons],
+        "vetoed": list(verdict.vetoed),
+        "vetoes": [phrase_values(veto) for veto in verdict.vetoes],
         "provisional": verdict.provisional,
     }
 
@@ -265,17 +303,21 @@ def _arms(draws: Mapping[str, Floats]) -> Json:
     }
 
 
-def _judged_arms(posterior: Posterior, specification: Specification) -> Json:
+def _judged_arms(posterior: Posterior, specification: Specification, vetoed: Sequence[str]) -> Json:
+    """Return the arms as the rule compares them; one that is left out has no chance to name."""
     burden = burden_draws(posterior.arm_mean, specification)
-    best, loss = probability_best(burden).tolist(), expected_loss(burden).tolist()
+    eligible = without_vetoed(burden, posterior.arms, vetoed)
+    best = probability_best(eligible).tolist()
+    loss = expected_loss_of(burden, eligible).tolist()
     found: Json = {}
     arms = _with_own_burdens(posterior, specification)
     for place, (label, draws) in enumerate(arms.items()):
         found[label] = {
             **asdict(summarize(draws)),
             "density": _density(draws),
-            "p_best": best[place],
-            "expected_loss": loss[place],
+            "p_best": None if label in vetoed else best[place],
+            "expected_loss": None if label in vetoed else loss[place],
+            "vetoed": label in vetoed,
         }
     return found
 

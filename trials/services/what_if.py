@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from models.analysis import Analysis, at_other_weights
 from models.burden import burden_draws
-from models.decision import Kind, probability_best
+from models.decision import Kind, probability_best, without_vetoed
 from models.posterior import summarize
 from trials.domain.design import Outcome
 from trials.domain.errors import ProtocolError
@@ -37,12 +37,15 @@ BOTHER = "bother"
 
 @dataclass(frozen=True, slots=True)
 class ArmThen:
-    """One arm at other weights, in points a day, lower being better."""
+    """One arm at other weights, in points a day, lower being better.
+
+    The chance of being best is None for an arm that is left out for severe side effects.
+    """
 
     mean: float
     low: float
     high: float
-    p_best: float
+    p_best: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,10 +121,11 @@ def _arms(found: Analysis, *, in_blind: bool) -> dict[str, ArmThen]:
     specification = found.specification
     judged = without_treatments(specification) if in_blind else specification
     burden = burden_draws(found.burden.arm_mean, judged)
-    best = probability_best(burden)
+    best = probability_best(without_vetoed(burden, found.burden.arms, found.verdict.vetoed))
     own = np.asarray(specification.scale.sign * burden)
     arms = {}
     for place, label in enumerate(found.burden.arms):
         summary = summarize(own[:, place])
-        arms[label] = ArmThen(summary.mean, summary.q05, summary.q95, float(best[place]))
+        chance = None if label in found.verdict.vetoed else float(best[place])
+        arms[label] = ArmThen(summary.mean, summary.q05, summary.q95, chance)
     return arms

@@ -1,10 +1,13 @@
 """A protocol in words: what was agreed, for the pages of those who agreed to it."""
 
+from collections.abc import Iterator
+
 from flask_babel import gettext as _
 from flask_babel import ngettext
 
+from models.specification import DecisionRule
 from trials.domain.blinding import Blinding
-from trials.domain.design import AnalysisSet, LookSchedule, Outcome, Scheme
+from trials.domain.design import AnalysisSet, EndsOfScale, LookSchedule, Outcome, Scheme
 from trials.domain.protocol import Protocol
 from trials.domain.taking import TIME_NAMES
 from trials.web.phrases import number_text, percent_text
@@ -93,6 +96,8 @@ def agreed(protocol: Protocol) -> tuple[tuple[str, str], ...]:
             if protocol.looks is LookSchedule.EACH_BLOCK
             else _("one, at the end"),
         ),
+        *_harm(protocol),
+        (_("Ratings near 0 or 10"), ends_in_words(protocol.ends_of_scale)),
         (_("Days without the dose"), weighing),
         (
             _("Diary"),
@@ -118,6 +123,33 @@ def _taking(protocol: Protocol) -> list[tuple[str, str]]:
     if protocol.shows_pain_line:
         rows.append((str(_("Own pain line")), str(_("shown to the patient from the start"))))
     return rows
+
+
+def ends_in_words(choice: EndsOfScale) -> str:
+    """Return by which rule a model for ratings near an end of the scale is used."""
+    words: dict[EndsOfScale, str] = {
+        EndsOfScale.BY_RULE: _(
+            "taken as rounded and cut off when more than 15 % of the rated days lie at 0 or at 10"
+        ),
+        EndsOfScale.NEVER: _("taken as if the scale had no ends"),
+        EndsOfScale.ALWAYS: _("always taken as rounded and cut off"),
+    }
+    return words[choice]
+
+
+def harm_in_words(limit: float) -> str:
+    """Return when a treatment is left out for side effects."""
+    sentence: str = _(
+        "a side effect severe on more than %(limit)s of the days, at a chance above %(share)s",
+        limit=percent_text(limit),
+        share=percent_text(DecisionRule().veto_probability),
+    )
+    return sentence
+
+
+def _harm(protocol: Protocol) -> Iterator[tuple[str, str]]:
+    if protocol.severe_limit is not None:
+        yield _("Left out for"), harm_in_words(protocol.severe_limit)
 
 
 def candidates(protocol: Protocol) -> tuple[tuple[str, str, str], ...]:

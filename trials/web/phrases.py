@@ -14,6 +14,7 @@ from babel.lists import format_list
 from flask_babel import format_decimal, format_percent, get_locale, gettext
 
 from models.words import Phrase, chance
+from trials.services.catalogue import side_effect_terms
 from trials.web.charts import whole_percent
 
 type Names = Mapping[str, str]
@@ -21,6 +22,9 @@ type Names = Mapping[str, str]
 
 ARM_GAPS = frozenset({"arm", "arms", "a", "b", "comparator"})
 """Gaps that hold masked labels, several of them separated by a comma."""
+
+ITEM_GAP = "item"
+"""The gap that holds the key of a side effect."""
 
 _NUMBER = re.compile(r"-?\d+(\.\d+)?")
 
@@ -40,6 +44,12 @@ def say(phrase: object, names: Names | None = None) -> str:
 def name_of(label: str, names: Names | None = None) -> str:
     """Return the treatment of a masked label where it may be known, else the label."""
     return (names or {}).get(label, label)
+
+
+def item_name(key: str) -> str:
+    """Return a side effect as patients read it; one the catalogue does not know by its key."""
+    known = side_effect_terms().get(key)
+    return str(gettext(known.label)) if known else key
 
 
 def listed(items: Sequence[str]) -> str:
@@ -78,6 +88,13 @@ def _filled(gap: str, value: object, names: Names) -> str:
     if isinstance(value, Phrase | Mapping):
         return say(value, names)
     text = str(value)
+    if gap == ITEM_GAP:
+        return str(
+            gettext(
+                "\N{LEFT DOUBLE QUOTATION MARK}%(name)s\N{RIGHT DOUBLE QUOTATION MARK}",
+                name=item_name(text),
+            )
+        )
     if gap in ARM_GAPS:
         return listed([name_of(label, names) for label in text.split(", ")])
     return format_decimal(Decimal(text)) if _NUMBER.fullmatch(text) else text

@@ -92,7 +92,7 @@ class ResultPage:
         verdict: kind of the answer, "" while unknown.
         sentence: the answer.
         meaning: what it means, in short paragraphs.
-        reasons: why there is no answer, when there is none.
+        reasons: why there is no answer, when there is none; else what was left out, and why.
         icons: how sure, of a hundred; None when there is no answer.
         icons_title: what is counted.
         differences: how big, in sentences.
@@ -154,7 +154,9 @@ def result_page(session: Session, keys: Vault, actor: Actor, trial: TrialRow) ->
         verdict=figures.verdict.kind,
         sentence=figures.verdict.sentence,
         meaning=_meaning(figures),
-        reasons=figures.verdict.reasons if figures.verdict.kind == Kind.REFUSED else (),
+        reasons=figures.verdict.reasons
+        if figures.verdict.kind == Kind.REFUSED
+        else figures.verdict.vetoes,
         icons=icons,
         icons_title=title,
         differences=_differences(figures, released.summary, released.treatments or {}),
@@ -229,6 +231,12 @@ def _meaning(figures: ResultFigures) -> tuple[str, ...]:
         if figures.weighted
         else _("This is about your pain.")
     )
+    if figures.verdict.vetoes and figures.verdict.kind != Kind.REFUSED:
+        return (
+            _("Something was left out because its side effects were too often severe for you."),
+            counted,
+            _("This comes from your own diary. It is about you, and nobody else."),
+        )
     match Kind(figures.verdict.kind):
         case Kind.BEST:
             return (
@@ -284,7 +292,7 @@ def _icons(
     chances = {
         names.get(str(label), str(label)): float(arm["p_best"])
         for label, arm in (arms.items() if isinstance(arms, Mapping) else ())
-        if arm.get("p_best") is not None
+        if arm.get("p_best") is not None and not arm.get("vetoed")
     }
     if not chances:
         return "", None

@@ -18,6 +18,8 @@ from trials.web import charts
 from trials.web.phrases import Names, number_text, percent_text
 from trials.web.verdict import VerdictText, verdict_text
 
+NOTHING = "\N{EN DASH}"
+
 SIZES = ("0", "0.5", "1", "2")
 """Differences, in points of the 0-10 scale, whose probability is always said."""
 
@@ -264,7 +266,11 @@ def read_posterior(result: Result) -> Posterior:
         burden=burden,
         pain=pain,
         best=charts.probability_bars(
-            [(names[label], _number(_mapping(arms[label])["p_best"])) for label in arms]
+            [
+                (names[label], _number(chance))
+                for label in arms
+                if (chance := _mapping(arms[label])["p_best"]) is not None
+            ]
         ),
         rule=() if refused else tuple(_rule(summary, rule, names)),
         limits=_limits(rule),
@@ -355,7 +361,12 @@ def _rule(
 ) -> Iterator[Ruled]:
     for label, values in _mapping(summary["arms"]).items():
         figures = _mapping(values)
-        chance, lost = _number(figures["p_best"]), _number(figures["expected_loss"])
+        left_out = bool(figures.get("vetoed"))
+        chance, lost = (
+            (0.0, inf)
+            if left_out
+            else (_number(figures["p_best"]), _number(figures["expected_loss"]))
+        )
         low, high = (number_text(_number(figures[key]), 1) for key in ("q05", "q95"))
         yield Ruled(
             name=names[label],
@@ -365,8 +376,8 @@ def _rule(
                 low=low,
                 high=high,
             ),
-            chance=percent_text(chance),
-            loss=number_text(lost, 2),
+            chance=_("left out") if left_out else percent_text(chance),
+            loss=NOTHING if left_out else number_text(lost, 2),
             best=chance >= _number(rule["best"]) and lost <= _number(rule["expected_loss"]),
         )
 

@@ -23,7 +23,7 @@ from trials.store.fit import ReleaseRow, release_of
 from trials.store.impression import impressions_of_trial
 from trials.store.trial import ProtocolRow, TrialRow, decision_on, frozen_protocol, periods_of_trial
 from trials.web.access import open_to
-from trials.web.agreement import NOTHING
+from trials.web.agreement import NOTHING, ends_in_words, harm_in_words
 from trials.web.edge import current_actor, now, sentence_of, status_of, transaction, vault
 from trials.web.local_words import days_between
 from trials.web.phrases import number_text, percent_text
@@ -321,6 +321,9 @@ def _rule(protocol: Protocol) -> tuple[tuple[str, str], ...]:
                 ),
             )
         )
+    if protocol.severe_limit is not None:
+        rows.append((_("Left out for"), harm_in_words(protocol.severe_limit)))
+    rows.append((_("Ratings near 0 or 10"), ends_in_words(protocol.ends_of_scale)))
     if protocol.bother_weight:
         rows.append(
             (

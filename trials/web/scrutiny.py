@@ -16,7 +16,15 @@ from models.guess import BangIndex
 from trials.services.analysis import Result
 from trials.services.blinding_held import BlindingHeld
 from trials.services.scrutiny import INTERFERENCE, RESCUE, SLEEP
-from trials.web.phrases import Names, listed, name_of, number_text, percent_text, say
+from trials.web.phrases import (
+    Names,
+    item_name,
+    listed,
+    name_of,
+    number_text,
+    percent_text,
+    say,
+)
 
 OUTCOMES: dict[str, LazyString] = {
     SLEEP: lazy_gettext("Pain disturbing sleep, 0 to 10"),
@@ -50,6 +58,41 @@ class Otherwise:
 
 
 @dataclass(frozen=True, slots=True)
+class ItemOnArm:
+    """One side effect on one arm, as text.
+
+    Attributes:
+        any: share of days with it, with its middle 90 %.
+        severe: share of days on which it is severe, likewise.
+        grade: mean grade of a day, likewise.
+        counted: severe days of answered days, as they stand in the diary.
+        above: chance of more severe days than the protocol accepts; "" without a limit.
+    """
+
+    any: str
+    severe: str
+    grade: str
+    counted: str
+    above: str
+
+
+@dataclass(frozen=True, slots=True)
+class ItemText:
+    """One side effect.
+
+    Attributes:
+        name: in words.
+        arms: for each arm in the order of the heads: days with it, days severe, mean grade, and
+            the chance of too many severe days; empty when it cannot be computed.
+        reasons: why it cannot.
+    """
+
+    name: str
+    arms: tuple[ItemOnArm, ...]
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class SecondaryText:
     """One secondary outcome.
 
@@ -80,6 +123,7 @@ class Scrutiny:
         tipping: missing days of each arm.
         reversal: pain alone against the net burden, and other weights.
         heads: names of the arms.
+        side_effects: every side effect of the diary; () while it would tell the arms.
         secondary: sleep, interference, rescue doses.
         foresight: can the model foresee a block, and a day?
         learned: what is left of each prior's spread, name and percent.
@@ -91,6 +135,7 @@ class Scrutiny:
     tipping: tuple[str, ...]
     reversal: tuple[str, ...]
     heads: tuple[str, ...]
+    side_effects: tuple[ItemText, ...]
     secondary: tuple[SecondaryText, ...]
     foresight: tuple[str, ...]
     learned: tuple[tuple[str, str], ...]
@@ -170,6 +215,9 @@ def read_scrutiny(result: Result, names: Names) -> Scrutiny | None:
         tipping=_sentences(_items(table.get("tipping")), names),
         reversal=tuple(say(p, names) for p in _items(_mapping(found["reversal"]).get("sentences"))),
         heads=tuple(name_of(label, names) for label in labels),
+        side_effects=tuple(
+            _item(_mapping(one), labels) for one in _items(found.get("side_effects"))
+        ),
         secondary=tuple(
             _secondary(_mapping(one), labels, names) for one in _items(found["secondary"])
         ),
@@ -208,6 +256,35 @@ def _otherwise(rows: Sequence[object], names: Names) -> Iterator[Otherwise]:
 
 def _sentences(items: Sequence[object], names: Names) -> tuple[str, ...]:
     return tuple(say(_mapping(item)["sentence"], names) for item in items)
+
+
+def _item(found: Mapping[str, object], labels: Sequence[str]) -> ItemText:
+    arms = _mapping(found["arms"])
+    return ItemText(
+        name=item_name(str(found["item"])),
+        arms=tuple(_item_on_arm(_mapping(arms[label])) for label in labels) if arms else (),
+        reasons=tuple(str(reason) for reason in _items(found["reasons"])),
+    )
+
+
+def _item_on_arm(found: Mapping[str, object]) -> ItemOnArm:
+    above = found["p_above"]
+    return ItemOnArm(
+        any=_shares(_mapping(found["any"])),
+        severe=_shares(_mapping(found["severe"])),
+        grade=_figure(_mapping(found["grade"])),
+        counted=_(
+            "%(severe)s of %(days)s",
+            severe=number_text(_number(found["severe_days"]), 0),
+            days=number_text(_number(found["days"]), 0),
+        ),
+        above="" if above is None else percent_text(_number(above)),
+    )
+
+
+def _shares(summary: Mapping[str, object]) -> str:
+    mean, low, high = (percent_text(_number(summary[key])) for key in ("mean", "q05", "q95"))
+    return str(_("%(mean)s (%(low)s to %(high)s)", mean=mean, low=low, high=high))
 
 
 def _secondary(found: Mapping[str, object], labels: Sequence[str], names: Names) -> SecondaryText:

@@ -35,10 +35,10 @@ from trials.domain.design import (
 )
 from trials.domain.diary import FieldErrors, Questionnaire, SideEffect
 from trials.domain.errors import TrialError
-from trials.domain.protocol import Candidate, KnownNoise, Protocol
+from trials.domain.protocol import SEVERE_LIMIT, Candidate, KnownNoise, Protocol
 from trials.domain.taking import TakingPlan, TimeOfDay
 from trials.services import trials
-from trials.services.catalogue import catalogue, side_effect_terms
+from trials.services.catalogue import catalogue, frequencies_of, side_effect_terms
 from trials.web.edge import sentence_of
 
 NOTHING = "\N{EN DASH}"
@@ -66,6 +66,7 @@ DEFAULTS: Mapping[str, str] = {
     "equal_probability": "0.8",
     "largest_expected_loss": "0.25",
     "superiority_probability": "0.5",
+    "severe_limit": f"{100 * SEVERE_LIMIT:g}",
     "asks": "sleep,interference",
     "taking": "",
     "list": "union",
@@ -200,6 +201,9 @@ def typed_of(title: str, protocol: Protocol) -> Typed:
         "equal_probability": _plain_number(rule.equal_probability),
         "largest_expected_loss": _plain_number(rule.largest_expected_loss),
         "superiority_probability": _plain_number(rule.superiority_probability),
+        "severe_limit": ""
+        if protocol.severe_limit is None
+        else _plain_number(100 * protocol.severe_limit),
         "analysis_set": protocol.analysis_set.value,
         "looks": protocol.looks.value,
         "known_sd": _plain_number(known.sd) if known else "",
@@ -264,6 +268,7 @@ def read_form(typed: Typed) -> Reading:
     outcome = _choice(Outcome, typed.get("outcome"), Outcome.NET_BURDEN)
     weight = _read_weight(typed, outcome, errors)
     rule = _read_rule(typed, errors)
+    severe_limit = _read_severe_limit(typed, errors)
     questionnaire = _read_questionnaire(typed, union, errors)
     window = _read_window(typed, errors)
     noise = _read_noise(typed, errors)
@@ -290,6 +295,8 @@ def read_form(typed: Typed) -> Reading:
                 known_noise=noise,
                 taking=taking,
                 shows_pain_line=typed.get("pain_line") == "yes",
+                severe_limit=severe_limit,
+                frequencies=frequencies_of(questionnaire.side_effects),
             )
         except TrialError as problem:
             errors["slot-1-treatment"] = sentence_of(problem)
@@ -497,6 +504,16 @@ def _read_rule(typed: Typed, errors: FieldErrors) -> DecisionRule | None:
     return DecisionRule(**values)
 
 
+def _read_severe_limit(typed: Typed, errors: FieldErrors) -> float | None:
+    """Return the share of days on which a side effect may be severe; None where none is typed."""
+    if not typed.get("severe_limit"):
+        return None
+    percent = _decimal("severe_limit", typed.get("severe_limit"), 100 * SEVERE_LIMIT, errors)
+    if "severe_limit" not in errors and not 0.0 < percent < 100.0:
+        errors["severe_limit"] = str(_("Please give a number above 0 and below 100."))
+    return percent / 100
+
+
 def _read_questionnaire(
     typed: Typed, union: tuple[SideEffect, ...], errors: FieldErrors
 ) -> Questionnaire | None:
@@ -650,6 +667,7 @@ def _field_labels() -> dict[str, str]:
         "known_autocorrelation": _("Likeness of neighbouring days"),
         "best": _("Probability to be called best"),
         "equal_margin": _("Smallest difference that matters"),
+        "severe_limit": _("Days on which a side effect may be severe, in %"),
         "rescue": _("Rescue medicine"),
         "opens": _("Diary opens"),
         "closes": _("Diary closes"),

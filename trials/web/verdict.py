@@ -29,12 +29,14 @@ class VerdictText:
         sentence: the answer.
         chance: how sure it is, such as "about 96 in 100"; "" where there is no such number.
         reasons: why it is not another answer, or why there is none.
+        vetoes: what is left out for severe side effects, and why.
     """
 
     kind: str
     sentence: str
     chance: str
     reasons: tuple[str, ...]
+    vetoes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,8 @@ class ResultFigures:
         weighted: whether side effects are weighed in, so that net burden and pain differ.
         weight: points of pain one point of bother stands for.
         margin: differences smaller than this do not matter, in points.
-        burden: treatments by net burden, best first; empty when the analysis was refused.
+        burden: treatments by net burden, best first, what is left out last; empty when the
+            analysis was refused.
         pain: treatments by pain alone, in the same order.
         burden_plot: intervals of the net burden.
         pain_plot: intervals of pain alone.
@@ -125,7 +128,7 @@ def read_result(result: Result, protocol: Protocol, *, to_patient: bool) -> Resu
     names = result.treatments or {}
     summary = result.summary
     arms = _mapping(summary["arms"])
-    order = sorted(arms, key=lambda label: _number(_mapping(arms[label])["mean"]))
+    order = sorted(arms, key=lambda label: _rank(_mapping(arms[label])))
     burden = tuple(_arm(label, arms, names) for label in order)
     pain_arms = _mapping(summary["outcome"])
     pain = tuple(_arm(label, pain_arms, names) for label in order)
@@ -163,6 +166,11 @@ def read_result(result: Result, protocol: Protocol, *, to_patient: bool) -> Resu
     )
 
 
+def _rank(arm: Mapping[str, object]) -> tuple[bool, float]:
+    """Return what to sort by: the lowest burden first, and what is left out last."""
+    return bool(arm.get("vetoed")), _number(arm["mean"])
+
+
 def verdict_text(
     summary: Mapping[str, object], names: Names, *, to_patient: bool = False
 ) -> VerdictText:
@@ -175,12 +183,26 @@ def verdict_text(
     chance = ""
     if kind is Kind.BEST and isinstance(probability, float):
         chance = chance_text(probability)
-    sentence = (
-        _to_patient(kind, verdict, leader, names)
+    vetoed = _items(verdict.get("vetoed", ()))
+    if kind is not Kind.REFUSED and vetoed and len(vetoed) == len(_mapping(summary["arms"])) - 1:
+        sentence, chance = _only_left(verdict, names, to_patient=to_patient), ""
+    elif to_patient:
+        sentence = _to_patient(kind, verdict, leader, names)
+    else:
+        sentence = _to_clinician(kind, verdict, leader, names)
+    vetoes = tuple(say(veto, names) for veto in _items(verdict.get("vetoes", ())))
+    return VerdictText(kind.value, sentence, chance, reasons, vetoes)
+
+
+def _only_left(verdict: Mapping[str, object], names: Names, *, to_patient: bool) -> str:
+    """Return what remains when everything else is left out for severe side effects."""
+    arm = name_of(str(verdict["arm"]), names)
+    sentence: str = (
+        _("%(name)s is what remains for you.", name=arm)
         if to_patient
-        else _to_clinician(kind, verdict, leader, names)
+        else _("%(name)s is what remains for this patient.", name=arm)
     )
-    return VerdictText(kind.value, sentence, chance, reasons)
+    return sentence
 
 
 def _to_patient(kind: Kind, verdict: Mapping[str, object], leader: str, names: Names) -> str:

@@ -161,7 +161,7 @@ def read_what_if(found: WhatIf, names: Names) -> WhatIfText:
                         high=number_text(arm.high, 1),
                     )
                 ),
-                percent_text(arm.p_best),
+                _("left out") if arm.p_best is None else percent_text(arm.p_best),
             )
             for label, arm in ranked
         ),
