@@ -77,7 +77,7 @@ def _start_clock(desk: Desk, workers: FitWorkers) -> BackgroundScheduler:
     seconds = desk.settings.tick_seconds
     clock = BackgroundScheduler(
         timezone=UTC,
-        executors={"default": ThreadPoolExecutor(5)},
+        executors={"default": ThreadPoolExecutor(6)},
         job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
     )
     clock.add_listener(_on_error, EVENT_JOB_ERROR)
@@ -90,6 +90,7 @@ def _start_clock(desk: Desk, workers: FitWorkers) -> BackgroundScheduler:
 
     every(HEARTBEAT_SECONDS, "heartbeat", partial(jobs.heartbeat, desk))
     every(seconds, "time", partial(jobs.keep_time, desk))
+    every(seconds, "alerts", partial(jobs.watch, desk))
     every(
         seconds, "post", partial(jobs.send_messages, desk, transport_of(desk.settings, desk.vault))
     )

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from scheduler.workers import run_waiting_fits
 from trials.domain.errors import TrialError
 from trials.keys import Vault
-from trials.services import clockwork, messages
+from trials.services import adverse_events, alerts, clockwork, messages
 from trials.services.telephone import transport_of
 from trials.services.transports import DeliveryError, Transport
 from trials.settings import Settings
@@ -74,6 +74,7 @@ def run_due(
     """
     desk = Desk("foreground", sessions, settings, vault, clock=lambda: now)
     keep_time(desk)
+    watch(desk)
     if fits:
         run_waiting_fits(sessions, settings, vault, desk.name, desk.clock)
     send_messages(desk, transport_of(settings, vault))
@@ -87,6 +88,12 @@ def keep_time(desk: Desk) -> None:
     move_periods(desk)
     complete_trials(desk)
     request_fits(desk)
+
+
+def watch(desk: Desk) -> None:
+    """Tell of alerts and unsigned reports; apart from the rest, which may take long."""
+    tell_of_alerts(desk)
+    remind_of_reports(desk)
 
 
 def miss_days(desk: Desk) -> None:
@@ -107,6 +114,20 @@ def remind_again(desk: Desk) -> None:
 def move_periods(desk: Desk) -> None:
     """Begin and end periods."""
     _in_batches(desk, "looked_at", clockwork.move_periods)
+
+
+def tell_of_alerts(desk: Desk) -> None:
+    """Tell the next person of every alert that nobody acknowledged."""
+    _in_batches(desk, "alerted", partial(alerts.tell_of_alerts, address=desk.settings.address))
+
+
+def remind_of_reports(desk: Desk) -> None:
+    """Remind of reports of serious events that nobody signed."""
+    _in_batches(
+        desk,
+        "reports_asked_for",
+        partial(adverse_events.remind_of_reports, address=desk.settings.address),
+    )
 
 
 def complete_trials(desk: Desk) -> None:

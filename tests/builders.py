@@ -12,14 +12,25 @@ from sqlalchemy.orm import Session
 from models.analysis import Agreement, Analysis, analyze
 from models.operating import Characteristics, ScenarioResult, Share
 from models.posterior import Diagnostics, Engine
+from trials.domain.adverse_event import (
+    Account,
+    Action,
+    Causality,
+    Criterion,
+    EventOutcome,
+    Severity,
+)
 from trials.domain.blinding import Blinding, Role
 from trials.domain.calendar import local_day, zone_of
 from trials.domain.design import Design
 from trials.domain.diary import Answers, Intake, Questionnaire, SideEffect, Source
 from trials.domain.life_cycle import Step
 from trials.domain.protocol import Candidate, Protocol
+from trials.domain.red_flags import Urgency
 from trials.keys import Vault
 from trials.services.actor import SYSTEM, Actor
+from trials.services.adverse_events import record_event
+from trials.services.alerts import raise_alert
 from trials.services.allocation import masked_sequence, sealed_arm_key
 from trials.services.analysis import FitTask, finish_fit, prepare_fit, request_fit
 from trials.services.calibration import finish_study, study_of
@@ -34,10 +45,12 @@ from trials.services.trials import (
     record_consent,
 )
 from trials.store.account import AccountRow, PatientRow, SiteRow, role_named
+from trials.store.adverse_event import AdverseEventRow
+from trials.store.alert import AlertRow
 from trials.store.calibration import find_calibration
 from trials.store.diary import days_of_trial
 from trials.store.fit import FitRow
-from trials.store.trial import TrialRow
+from trials.store.trial import TrialRow, frozen_protocol
 
 VAULT = Vault(bytes(32))
 
@@ -260,6 +273,44 @@ def trial_days(trial: TrialRow, protocol: Protocol = PROTOCOL) -> list[date]:
     """Return the dates of a started trial that was never paused."""
     assert trial.start_day is not None
     return [trial.start_day + timedelta(days=n) for n in range(protocol.design.total_days)]
+
+
+def make_alert(
+    session: Session, trial: TrialRow, now: datetime, rule: str = "RF-CARDIAC"
+) -> AlertRow:
+    """Return an alert that the patient raised and nobody acknowledged."""
+    alert = raise_alert(
+        session,
+        patient_actor(trial.patient),
+        trial,
+        rule=rule,
+        urgency=Urgency.IMMEDIATE,
+        source="button",
+        day=local_day(now, zone_of(trial.timezone)),
+        now=now,
+        signs=("chest_pain",),
+    )
+    assert alert is not None
+    return alert
+
+
+def make_event(
+    session: Session, clinician: Actor, trial: TrialRow, now: datetime
+) -> AdverseEventRow:
+    """Return a serious event whose report nobody signed; every treatment is judged alike."""
+    frozen = frozen_protocol(session, trial.id)
+    assert frozen is not None
+    account = Account(
+        title="Fainted at home",
+        began_on=local_day(now, zone_of(trial.timezone)),
+        severity=Severity.SEVERE,
+        outcome=EventOutcome.RECOVERING,
+        action=Action.TREATMENT_PAUSED,
+        course="Fainted in the kitchen and was admitted for a night.",
+        criteria=(Criterion.HOSPITAL,),
+        causality=dict.fromkeys(frozen.value.treatments, Causality.POSSIBLE),
+    )
+    return record_event(session, clinician, trial, account, known_at=now, now=now)
 
 
 RELIEF = {"ibuprofen": 0.0, "amitriptyline": -2.5}

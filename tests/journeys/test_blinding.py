@@ -32,8 +32,11 @@ from tests.builders import (
     evening,
     fill_day,
     make_account,
+    make_alert,
+    make_event,
     make_running,
     make_site,
+    patient_actor,
     trial_days,
 )
 from trials.domain.blinding import Role
@@ -45,6 +48,7 @@ from trials.services import allocation, diary
 from trials.services.allocation import UnblindingReason, dispensing_list, unblind_period
 from trials.services.analysis import finish_fit, prepare_fit, request_fit
 from trials.services.guesses import record_guess, record_impression
+from trials.services.mood import answer_mood_questions
 from trials.services.scrutiny import scrutinize
 from trials.settings import Settings
 from trials.store import base
@@ -202,6 +206,17 @@ def _live(
             period=2,
             reason=UnblindingReason.OTHER,
             explanation="A test of the alarm.",
+            now=at,
+        )
+        make_alert(session, trial, at)
+        make_event(session, people[Role.CLINICIAN], trial, at)
+        answer_mood_questions(
+            session,
+            patient_actor(trial.patient),
+            trial,
+            low=2,
+            thoughts="often",
+            key="mood-of-this-world",
             now=at,
         )
     run_due(sessions, settings, vault, at, fits=False)

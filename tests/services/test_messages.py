@@ -517,6 +517,8 @@ def test_dropped_files_are_complete_while_senders_are_killed(
 
 LETTERS: dict[str, dict[str, object]] = {
     "answers_removed": {"code": "P-07"},
+    "adverse_event": {"code": "P-07", "hours": 12, "overdue": False},
+    "alert": {"code": "P-07", "urgency": "immediate", "again": False},
     "answer_clear": {"code": "P-07", "block": 2},
     "call_asked": {"code": "P-07"},
     "code_opened": {"code": "P-07", "period": 2, "reason": "overdose"},

@@ -21,6 +21,8 @@ ONLY_ADDED = (
     "photo",
     "confirmation",
     "erasure",
+    "mood_screen",
+    "adverse_event_version",
 )
 
 

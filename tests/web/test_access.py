@@ -22,7 +22,9 @@ from tests.builders import (
     VAULT,
     evening,
     make_account,
+    make_alert,
     make_completed,
+    make_event,
     make_fit,
     make_patient,
     make_site,
@@ -53,6 +55,8 @@ class Clinic:
     fit: str
     token: str
     message: str
+    alert: str
+    event: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +74,10 @@ class World:
 
 SAMPLES: dict[str, Callable[[Clinic], str]] = {
     "account": lambda clinic: clinic.colleague,
+    "alert": lambda clinic: clinic.alert,
     "day": lambda clinic: clinic.day,
     "deed": lambda _clinic: "pause",
+    "event": lambda clinic: clinic.event,
     "filename": lambda _clinic: "lenitive.css",
     "fit": lambda clinic: clinic.fit,
     "kind": lambda _clinic: "result",
@@ -81,10 +87,11 @@ SAMPLES: dict[str, Callable[[Clinic], str]] = {
     "period": lambda _clinic: "1",
     "token": lambda clinic: clinic.token,
     "trial": lambda clinic: clinic.trial,
+    "version": lambda _clinic: "1",
 }
 """A real value of the home clinic for every name that addresses hold."""
 
-OF_ONE_SITE = {"account", "device", "fit", "patient", "trial"}
+OF_ONE_SITE = {"account", "alert", "device", "event", "fit", "patient", "trial"}
 """Names whose things nobody of another site may learn of."""
 
 
@@ -120,6 +127,8 @@ def make_clinic(session: Session, name: str) -> Clinic:
         comment="Both engines agree.",
         now=later,
     )
+    alert = make_alert(session, trial, later)
+    event = make_event(session, clinician, trial, later)
     return Clinic(
         staff={role: account.public_id for role, account in staff.items()},
         colleague=make_account(session, site, Role.PHARMACIST, name="colleague").public_id,
@@ -130,6 +139,8 @@ def make_clinic(session: Session, name: str) -> Clinic:
         fit=fit.public_id,
         token=invite(session, VAULT, clinician, trial.patient, now=NOW).token,
         message=make_message(session, name).public_id,
+        alert=alert.public_id,
+        event=event.public_id,
     )
 
 

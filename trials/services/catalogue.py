@@ -13,7 +13,7 @@ from trials.domain.diary import SideEffect
 @cache
 def catalogue() -> Mapping[str, Treatment]:
     """Return every candidate treatment by id, in the order of the file."""
-    return MappingProxyType({row["id"]: _treatment(row) for row in _rows("treatments.csv")})
+    return MappingProxyType({row["id"]: _treatment(row) for row in read_rows("treatments.csv")})
 
 
 @cache
@@ -22,7 +22,7 @@ def side_effect_terms() -> Mapping[str, SideEffect]:
     return MappingProxyType(
         {
             row["id"]: SideEffect(row["id"], row["label"])
-            for row in _rows("side_effects.csv")
+            for row in read_rows("side_effects.csv")
             if row["listed"] == "yes"
         }
     )
@@ -41,11 +41,12 @@ def frequencies_of(items: Iterable[SideEffect]) -> dict[str, float]:
 @cache
 def _frequencies() -> Mapping[str, float]:
     return MappingProxyType(
-        {row["id"]: float(row["share"]) for row in _rows("side_effect_frequencies.csv")}
+        {row["id"]: float(row["share"]) for row in read_rows("side_effect_frequencies.csv")}
     )
 
 
-def _rows(name: str) -> Iterator[dict[str, str]]:
+def read_rows(name: str) -> Iterator[dict[str, str]]:
+    """Return the lines of a file of clinical facts, its remarks left out."""
     text = (files("trials.data") / name).read_text(encoding="utf-8")
     return csv.DictReader(line for line in text.splitlines() if not line.startswith("#"))
 

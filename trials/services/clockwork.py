@@ -21,6 +21,7 @@ from trials.domain.reminders import (
 from trials.keys import Vault
 from trials.services import analysis
 from trials.services.actor import SYSTEM, Deed, record_all
+from trials.services.alerts import raise_silences
 from trials.services.language import long_day, write_letter
 from trials.services.messages import queue_message, queue_messages
 from trials.services.reminding import remind, say_that_reminders_rest, with_ways
@@ -119,6 +120,7 @@ def miss_due_days(session: Session, now: datetime, *, address: str, most: int = 
             repeatable=True,
         )
         queue_messages(session, [new])
+    raise_silences(session, silent, now)
     return len(missed)
 
 

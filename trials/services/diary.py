@@ -16,6 +16,7 @@ from trials.domain.errors import DiaryClosedError, NotAllowedError, NotFoundErro
 from trials.domain.life_cycle import RESULT_KNOWN, State
 from trials.domain.paper import Paper, time_on_paper
 from trials.domain.words import marked as _
+from trials.services import screening
 from trials.services.actor import Actor, record
 from trials.store.diary import (
     DiaryDayRow,
@@ -169,6 +170,7 @@ def record_entry(
         after=_digest(entry, doubtful=written is not None and written.doubtful),
         why=correction,
     )
+    screening.watch_entry(session, author, trial, row, entry, now)
     return _receipt(session, row, entry, repeated=False)
 
 

@@ -55,6 +55,12 @@ DEEDS: Mapping[str, str] = {
     "doubt_entry": _("Report called wrong by the patient"),
     "add_photo": _("Photo added"),
     "erase_answers": _("Answers removed, as agreed"),
+    "raise_alert": _("Alert raised"),
+    "acknowledge_alert": _("Alert acknowledged"),
+    "answer_mood_questions": _("Questions about mood answered"),
+    "record_adverse_event": _("Serious adverse event recorded"),
+    "amend_adverse_event": _("Serious adverse event: more written down"),
+    "sign_adverse_event": _("Report of a serious adverse event signed"),
 }
 
 

@@ -56,6 +56,7 @@ class Silence:
         recipient: the clinician's e-mail address.
         locale: the clinician's language.
         patient_id, patient_email, patient_locale, timezone, site: to write to the patient.
+        site_timezone: whose working days count.
     """
 
     trial_id: int
@@ -71,6 +72,7 @@ class Silence:
     patient_locale: str
     timezone: str
     site: str
+    site_timezone: str
 
 
 def open_days(session: Session, now: datetime, most: int) -> list[int]:
@@ -203,6 +205,7 @@ def silences(session: Session, day_ids: Sequence[int], now: datetime, least: int
             PatientRow.locale,
             TrialRow.timezone,
             SiteRow.name,
+            SiteRow.timezone,
         )
         .join(last, last.c.trial_id == TrialRow.id)
         .join(DiaryDayRow, DiaryDayRow.trial_id == TrialRow.id)
@@ -224,6 +227,7 @@ def silences(session: Session, day_ids: Sequence[int], now: datetime, least: int
             AccountRow.locale,
             SiteRow.locale,
             SiteRow.name,
+            SiteRow.timezone,
         )
         .having(missed >= least)
     )

@@ -12,6 +12,8 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from trials.store import (
     account,
+    adverse_event,
+    alert,
     allocation,
     audit,
     calibration,
@@ -21,11 +23,13 @@ from trials.store import (
     fit,
     impression,
     look,
+    mood,
     outbox,
     photo,
     problem,
     process,
     reach,
+    safety_contact,
     trial,
 )
 from trials.store.base import Base
@@ -34,6 +38,8 @@ BUSY_TIMEOUT_MS = 15_000
 
 ROW_MODULES = (
     account,
+    adverse_event,
+    alert,
     allocation,
     audit,
     calibration,
@@ -43,11 +49,13 @@ ROW_MODULES = (
     fit,
     impression,
     look,
+    mood,
     outbox,
     photo,
     problem,
     process,
     reach,
+    safety_contact,
     trial,
 )
 """Importing these registers every table with ``Base.metadata``."""

@@ -22,7 +22,9 @@ from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import Mapped, Session, aliased, mapped_column
 from sqlalchemy.orm.util import AliasedClass
 
+from trials.domain.calendar import Phase
 from trials.domain.diary import Answers, Intake, IntakeReason, OtherEffect, RescueUse
+from trials.domain.red_flags import PainDay
 from trials.store.base import Base, Json
 
 _TO_REMIND = text("remind_at IS NOT NULL")
@@ -282,6 +284,39 @@ def latest_entries(session: Session, trial_id: int) -> dict[date, DiaryEntryRow]
         .order_by(DiaryDayRow.day)
     )
     return dict(session.execute(query).all())
+
+
+def newest_entry(session: Session, trial_id: int) -> DiaryEntryRow | None:
+    """Return the report that counts of the last answered day, or None."""
+    query = (
+        select(DiaryDayRow.id)
+        .where(DiaryDayRow.trial_id == trial_id, DiaryDayRow.state == "answered")
+        .order_by(DiaryDayRow.day.desc())
+        .limit(1)
+    )
+    day_id = session.scalar(query)
+    return None if day_id is None else latest_entry(session, day_id)
+
+
+def pain_around(session: Session, trial_id: int, first: date, last: date) -> list[PainDay]:
+    """Return pain of the run-in and of the days from ``first`` to ``last``, as far as it counts."""
+    entry, other = DiaryEntryRow, aliased(DiaryEntryRow)
+    superseded = exists().where(
+        other.diary_day_id == entry.diary_day_id, _counts_before(other, entry)
+    )
+    query = (
+        select(DiaryDayRow.day, entry.pain, DiaryDayRow.phase)
+        .join(entry, entry.diary_day_id == DiaryDayRow.id)
+        .where(
+            DiaryDayRow.trial_id == trial_id,
+            or_(DiaryDayRow.phase == Phase.RUN_IN.value, DiaryDayRow.day.between(first, last)),
+            ~superseded,
+        )
+    )
+    return [
+        PainDay(day, pain, in_run_in=phase == Phase.RUN_IN.value)
+        for day, pain, phase in session.execute(query)
+    ]
 
 
 def revisions_of_day(session: Session, day_id: int) -> list[DiaryEntryRow]:

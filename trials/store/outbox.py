@@ -161,3 +161,28 @@ def end_handover(session: Session, message_id: int, now: datetime) -> bool:
         execution_options={"synchronize_session": False},
     )
     return first is not None
+
+
+def drop_waiting(
+    session: Session, trial_id: int, occasions: str, reason: str, now: datetime
+) -> None:
+    """Let be what waits to be sent about a thing, and keep why.
+
+    Args:
+        session: the transaction.
+        trial_id: row id of the trial they belong to.
+        occasions: how the occasions begin, such as "alert:k3v9...:".
+        reason: kept with the rows.
+        now: UTC instant.
+    """
+    session.execute(
+        update(MessageRow)
+        .where(
+            MessageRow.trial_id == trial_id,
+            MessageRow.occasion.startswith(occasions, autoescape=True),
+            MessageRow.done_at.is_(None),
+            MessageRow.sending_at.is_(None),
+        )
+        .values(done_at=now, dropped=reason),
+        execution_options={"synchronize_session": False},
+    )

@@ -20,13 +20,20 @@ from trials.domain.consent import ON_WITHDRAWAL, OnWithdrawal
 from trials.domain.life_cycle import RESULT_KNOWN, STATE_NAMES, UNDER_WAY, State
 from trials.domain.protocol import Protocol
 from trials.services import allocation, diary, looks, trials
+from trials.services.adverse_events import unsigned_events
+from trials.services.alerts import open_alerts
 from trials.services.erasure import is_erased, may_erase
+from trials.services.mood import Occasion, occasion_due
 from trials.services.notices import asked_for_call
 from trials.services.overview import TrialOverview, overview_of, trials_of
 from trials.services.problems import PROBLEM_KINDS, ProblemKind, open_problems
+from trials.services.red_flag_rules import asks_about_mood
 from trials.services.trail import Trail, trail_of
+from trials.store.adverse_event import AdverseEventRow, events_of_trial
+from trials.store.alert import alerts_of_trial
 from trials.store.correction import confirmations_of_trial, corrections_of_trial
 from trials.store.diary import DiaryDayRow, days_of_trial
+from trials.store.mood import last_screen
 from trials.store.trial import (
     ProtocolRow,
     TrialRow,
@@ -41,6 +48,7 @@ from trials.store.trial import (
 )
 from trials.web.access import open_to
 from trials.web.agreement import NOTHING, agreed, candidates
+from trials.web.alerts import AlertLine, ReportLine, alert_line, report_line
 from trials.web.calibration import DesignTold, design_told
 from trials.web.course import Course, Entries, actual_course, day_state, planned_course
 from trials.web.deeds import DeedLink, deeds_of
@@ -71,6 +79,10 @@ MENU = (
             "reports.keep_written",
             "reports.paper",
             "reports.words",
+            "adverse_events.new_event",
+            "adverse_events.add_event",
+            "adverse_events.show_event",
+            "adverse_events.write_more",
             "result.show_result",
             "result.ask_decision",
             "result.sign_decision",
@@ -136,6 +148,8 @@ class TrialsPage:
         alerts: how many patients are silent.
         unreachable: how many get no reminder though a diary is asked for.
         waiting: how many wait for the clinician.
+        red_flags: alerts that nobody has acknowledged.
+        reports: reports of serious events that are not signed.
         state: the chosen filter.
         mine: whether only the reader's own are shown.
         states: value and label of each filter.
@@ -147,6 +161,8 @@ class TrialsPage:
     alerts: int
     unreachable: int
     waiting: int
+    red_flags: tuple[AlertLine, ...]
+    reports: tuple[ReportLine, ...]
     state: str
     mine: bool
     states: tuple[tuple[str, str], ...]
@@ -236,6 +252,10 @@ class TrialPage:
         lead: the question.
         figures: numbers of the head.
         notices: what needs attention.
+        alerts: red flags, newest first.
+        events: serious events, newest first, with their pages.
+        event_href: writes down a serious event; "" before the start.
+        mood: when the questions about mood were answered last; "" if the trial has none.
         course: timeline, adherence and, where it may be seen, pain.
         days: the diary days so far, newest first.
         pauses: stretches and reasons.
@@ -266,6 +286,10 @@ class TrialPage:
     lead: str
     figures: tuple[Figure, ...]
     notices: tuple[Notice, ...]
+    alerts: tuple[AlertLine, ...]
+    events: tuple[tuple[str, str], ...]
+    event_href: str
+    mood: str
     course: Course
     days: tuple[DayLine, ...]
     pauses: tuple[tuple[str, str], ...]
@@ -294,6 +318,9 @@ def list_trials() -> ResponseReturnValue:
     """Show the site's trials."""
     with transaction() as session:
         found = trials_of(session, current_actor(), now())
+        red_flags = tuple(map(alert_line, open_alerts(session, current_actor())))
+        unsigned = unsigned_events(session, current_actor())
+        reports = tuple(report_line(row, now()) for row in unsigned)
     lines = [(overview, _trial_line(overview)) for overview in found]
     state = request.args.get("state", "")
     mine = request.args.get("mine") == "yes"
@@ -310,6 +337,8 @@ def list_trials() -> ResponseReturnValue:
         alerts=sum(overview.is_silent for overview, _line in lines),
         unreachable=sum(overview.is_unreachable for overview, _line in lines),
         waiting=sum(bool(line.waits) for _overview, line in lines),
+        red_flags=red_flags,
+        reports=reports,
         state=state if state in STATE_FILTERS else "",
         mine=mine,
         states=(
@@ -425,6 +454,14 @@ def _trial_page(session: Session, trial: TrialRow, at: datetime) -> TrialPage:
         lead=protocol.question,
         figures=_figures(overview, protocol),
         notices=_notices(session, trial, overview, at),
+        alerts=tuple(map(alert_line, alerts_of_trial(session, trial.id))),
+        events=tuple(map(_event_line, events_of_trial(session, trial.id))),
+        event_href=(
+            ""
+            if trial.current_state in {State.DRAFT, State.READY}
+            else url_for("adverse_events.new_event", trial=trial.public_id)
+        ),
+        mood=_mood(session, trial, protocol),
         course=_course(session, trial, protocol, rows, entries, at),
         days=tuple(_day_lines(session, trial, rows, entries, at)),
         pauses=tuple(
@@ -453,6 +490,26 @@ def _trial_page(session: Session, trial: TrialRow, at: datetime) -> TrialPage:
         words_href=url_for("reports.words", trial=trial.public_id) if rows else "",
         papers=_papers(trial, rows),
     )
+
+
+def _event_line(row: AdverseEventRow) -> tuple[str, str]:
+    """Return what links to a serious event, and where it leads."""
+    label = _(
+        "Event %(number)s, known since %(when)s",
+        number=row.number,
+        when=format_datetime(row.known_at, "short"),
+    )
+    if row.signed_at is None:
+        label = f"{label} ({_('not signed')})"
+    return str(label), url_for("adverse_events.show_event", event=row.public_id)
+
+
+def _mood(session: Session, trial: TrialRow, protocol: Protocol) -> str:
+    """Return when the questions about mood were answered last, never what was answered."""
+    last = last_screen(session, trial.id)
+    if last is not None:
+        return str(_("Last answered %(day)s", day=format_date(last.day, "long")))
+    return str(_("Not answered yet")) if asks_about_mood(protocol) else ""
 
 
 def _course(
@@ -512,6 +569,16 @@ def _notices(
     session: Session, trial: TrialRow, overview: TrialOverview, at: datetime
 ) -> tuple[Notice, ...]:
     found = []
+    if occasion_due(session, trial, at) is Occasion.BASELINE and not overview.day:
+        found.append(
+            Notice(
+                _("The questions about mood are not answered yet"),
+                _(
+                    "A treatment of this trial calls for them before the start. The patient finds "
+                    "them on the first page."
+                ),
+            )
+        )
     if asked_for_call(session, trial, at):
         found.append(Notice(_("The patient asks to be called"), _("Please call today.")))
     if overview.is_silent:

@@ -20,6 +20,7 @@ from trials.domain.errors import NotFoundError, TrialError
 from trials.domain.life_cycle import State
 from trials.domain.words import marked
 from trials.services import allocation, trials
+from trials.services.adverse_events import Told, told_to_pharmacist
 from trials.services.allocation import Opening, UnblindingReason
 from trials.services.emergency import REASONS, open_code
 from trials.services.guesses import may_guess
@@ -113,6 +114,7 @@ class TrialPage:
         candidates: name and dose of each treatment, in no meaningful order.
         commitment: published at the freeze.
         openings: of the code, newest first.
+        events: that there are serious events, and since when; nothing of what they are.
         list_href: opens the dispensing list (POST: the reading is recorded).
         labels_href: kit labels.
         emergency_href: opens the code of one period; "" in an open trial.
@@ -127,6 +129,7 @@ class TrialPage:
     candidates: tuple[tuple[str, str], ...]
     commitment: str
     openings: tuple[OpeningLine, ...]
+    events: tuple[str, ...]
     list_href: str
     labels_href: str
     emergency_href: str
@@ -400,6 +403,17 @@ def _line(overview: TrialOverview) -> TrialLine:
     )
 
 
+def _told(event: Told) -> str:
+    """Return that there is an event; what it is, the clinician tells where it is needed."""
+    return str(
+        _(
+            "Event %(number)s, known since %(when)s",
+            number=event.number,
+            when=format_datetime(event.known_at, "short"),
+        )
+    )
+
+
 def _trial_page(session: Session, trial: TrialRow) -> TrialPage:
     frozen = frozen_protocol(session, trial.id)
     assert frozen is not None  # noqa: S101  # _drawn_trial saw to it
@@ -425,6 +439,7 @@ def _trial_page(session: Session, trial: TrialRow) -> TrialPage:
         candidates=tuple((c.name, c.dose) for c in protocol.candidates),
         commitment=allocation.commitment_of(session, trial),
         openings=tuple(_opening(o) for o in reversed(allocation.openings(session, trial))),
+        events=tuple(map(_told, told_to_pharmacist(session, current_actor(), trial))),
         list_href=url_for("pharmacist.show_dispensing", trial=own),
         labels_href=url_for("pharmacist.show_labels", trial=own),
         emergency_href="" if is_open else url_for("pharmacist.ask_to_open", trial=own),

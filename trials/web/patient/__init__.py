@@ -19,6 +19,7 @@ from trials.web.patient import (
     thanks,
     today,
 )
+from trials.web.patient import help as help_pages
 from trials.web.patient.blueprint import MENU, bp
 
 PAGES = (
@@ -30,6 +31,7 @@ PAGES = (
     guess,
     result,
     clinic,
+    help_pages,
     problem,
     reminders,
     pack,

@@ -31,7 +31,15 @@ MENU = (
         Role.PATIENT,
         lazy_gettext("My clinic"),
         "patient.clinic",
-        also=("patient.pause", "patient.stop", "patient.problem", "patient.reminders"),
+        also=(
+            "patient.pause",
+            "patient.stop",
+            "patient.problem",
+            "patient.reminders",
+            "patient.help_now",
+            "patient.mood",
+            "patient.mood_help",
+        ),
     ),
 )
 

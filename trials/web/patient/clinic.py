@@ -13,10 +13,13 @@ from trials.domain.consent import OnWithdrawal
 from trials.domain.diary import FieldErrors
 from trials.domain.errors import EditConflictError, StateError
 from trials.domain.life_cycle import UNDER_WAY, State
+from trials.domain.red_flags import Rule
 from trials.domain.words import marked
 from trials.services import notices
 from trials.services import running as running_services
 from trials.services.erasure import erase_answers, remove_draws, wish_on_withdrawal
+from trials.services.help_numbers import help_numbers
+from trials.services.screening import watch_words
 from trials.store.trial import TrialRow
 from trials.web.access import open_to_patient
 from trials.web.edge import (
@@ -29,6 +32,7 @@ from trials.web.edge import (
     status_of,
     transaction,
 )
+from trials.web.patient.advice import CallLine, all_calls
 from trials.web.patient.blueprint import bp, render
 from trials.web.patient.trial import choose_trial, own_trials
 
@@ -42,6 +46,7 @@ class ClinicPage:
 
     Attributes:
         site: name of the clinic.
+        calls: every number to call.
         clinician: who leads the trial, "" if there is none.
         called: whether a call was asked for today.
         may_pause: whether the trial can be paused.
@@ -50,6 +55,7 @@ class ClinicPage:
     """
 
     site: str
+    calls: tuple[CallLine, ...]
     clinician: str = ""
     called: bool = False
     may_pause: bool = False
@@ -64,12 +70,14 @@ def clinic() -> ResponseReturnValue:
     at = now()
     with transaction() as session:
         site = current_patient().site.name
+        calls = all_calls(help_numbers(session, current_patient().site))
         if not own_trials(session):
-            return render("clinic", ClinicPage(site))
+            return render("clinic", ClinicPage(site, calls))
         choice = choose_trial(session)
         state = choice.trial.current_state
         page = ClinicPage(
             site=site,
+            calls=calls,
             clinician=choice.trial.clinician.name,
             called=notices.asked_for_call(session, choice.trial, at),
             may_pause=state is State.RUNNING,
@@ -156,11 +164,13 @@ def _confirm(deed: str, target: State) -> ResponseReturnValue:
                 reason=reason,
                 chosen=request.form.get("answers", ""),
             )
+            told: tuple[Rule, ...] = ()
             if request.method == "POST":
                 if page.wish == OnWithdrawal.REMOVE and page.chosen not in set(OnWithdrawal):
-                    told = {"answers": _("Please choose what becomes of your answers.")}
-                    return render("confirm", replace(page, errors=told)), 422
+                    missing = {"answers": _("Please choose what becomes of your answers.")}
+                    return render("confirm", replace(page, errors=missing)), 422
                 files = _do(session, page, trial, at)
+                told = watch_words(session, current_actor(), trial, page.reason, at)
     except (EditConflictError, StateError) as problem:
         if page is None:
             raise
@@ -169,6 +179,8 @@ def _confirm(deed: str, target: State) -> ResponseReturnValue:
         return render("confirm", page)
     remove_draws(settings().data_dir, files)
     flash(_receipt(page), "success")
+    if told:  # words of despair, or of a bleeding: what to do comes first
+        return redirect(choice.address("help_now", told=told[0].id), code=303)
     return redirect(choice.address("today"), code=303)
 
 

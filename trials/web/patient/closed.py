@@ -11,6 +11,7 @@ from trials.services import diary_days
 from trials.store.diary import find_day
 from trials.web.edge import sentence_of
 from trials.web.local_words import day_name, opening
+from trials.web.patient.advice import Advice
 from trials.web.patient.days import OpenDay, open_day
 from trials.web.patient.trial import Choice
 
@@ -28,6 +29,7 @@ class ClosedPage:
         others: days that are open.
         home: the first page.
         clinic: where the clinic is asked.
+        advice: what must be read at once, though the report is not kept.
     """
 
     day: str
@@ -38,6 +40,7 @@ class ClosedPage:
     others: tuple[OpenDay, ...]
     home: str
     clinic: str
+    advice: tuple[Advice, ...] = ()
 
 
 def closed_page(
@@ -48,6 +51,7 @@ def closed_page(
     at: datetime,
     *,
     typed: bool = False,
+    advice: tuple[Advice, ...] = (),
 ) -> ClosedPage:
     """Return why this day cannot be answered, and which others can."""
     zone = zone_of(choice.trial.timezone)
@@ -64,6 +68,7 @@ def closed_page(
         others=tuple(open_day(choice, d, at, zone) for d in reversed(now_open.open_days)),
         home=choice.address("today"),
         clinic=choice.address("clinic"),
+        advice=advice,
     )
 
 

@@ -18,13 +18,15 @@ from trials.domain.clocks import Writing
 from trials.domain.diary import Answers, FieldErrors, Questionnaire, Source
 from trials.domain.diary_form import check_answers
 from trials.domain.errors import DiaryClosedError, PhotoError
-from trials.services import diary, diary_days, photos
+from trials.services import diary, diary_days, photos, screening
 from trials.services.actor import Actor
+from trials.services.help_numbers import help_numbers
 from trials.store.diary import entry_with_key, last_revisions
 from trials.store.trial import TrialRow
 from trials.web.access import open_to_patient
 from trials.web.edge import current_actor, current_patient, now, transaction, vault
 from trials.web.local_words import closing, day_name, near_day
+from trials.web.patient.advice import Advice, CallLine, advice_of, calls_by_kind
 from trials.web.patient.blueprint import bp, render, typed_in
 from trials.web.patient.closed import closed_page
 from trials.web.patient.days import date_in
@@ -74,6 +76,7 @@ class DiaryPage:
         typed: what was typed, after an error.
         errors: sentences by field, in the order of the page.
         identity: of the day and the person, for a report that is kept on the phone first.
+        calls: numbers by kind of advice, for the page's script.
         is_shell: whether this is the form of no day yet, which a phone keeps for when there is no
             network; a script fills in the day.
     """
@@ -88,6 +91,7 @@ class DiaryPage:
     key: str
     action: str
     back: str
+    calls: Mapping[str, tuple[CallLine, ...]]
     doses: range = range(MOST_DOSES_BY_TAP + 1)
     typed: Mapping[str, str] = field(default_factory=dict)
     errors: FieldErrors = field(default_factory=dict)
@@ -118,6 +122,7 @@ def submit_diary(day: str) -> ResponseReturnValue:
     """Keep the answers, or show the form again with what is missing."""
     at = now()
     typed = typed_in(request.form)
+    answers: Answers | None = None
     key = typed["key"] if KEY.fullmatch(typed.get("key", "")) else str(uuid4())
     with transaction() as session:
         asked = date_in(day)
@@ -139,7 +144,8 @@ def submit_diary(day: str) -> ResponseReturnValue:
                     session, vault(), actor, choice.trial, key=kept.key, content=photo, now=at
                 )
         except DiaryClosedError as problem:
-            closed = closed_page(session, choice, asked, problem, at, typed=True)
+            advice = watch_refused(session, choice.trial, asked, answers, at)
+            closed = closed_page(session, choice, asked, problem, at, typed=True, advice=advice)
             return render("closed", closed), HTTPStatus.UNPROCESSABLE_ENTITY
     return redirect(choice.address("thanks", day=asked.isoformat()), code=303)
 
@@ -194,6 +200,24 @@ def keep(
     return receipt
 
 
+def watch_refused(
+    session: Session, trial: TrialRow, day: date, answers: Answers | None, at: datetime
+) -> tuple[Advice, ...]:
+    """Raise the red flags of a report that is not kept; return what the patient must read."""
+    if answers is None:
+        return ()
+    screening.watch_refused(session, current_actor(), trial, day, answers, at)
+    return advice_after(session, trial, day, answers)
+
+
+def advice_after(
+    session: Session, trial: TrialRow, day: date, answers: Answers
+) -> tuple[Advice, ...]:
+    """Return what the patient must read after reporting these answers."""
+    found = screening.advice_for(session, trial, day, answers)
+    return advice_of(help_numbers(session, trial.site), found)
+
+
 def _diary_page(
     session: Session,
     choice: Choice,
@@ -217,6 +241,7 @@ def _diary_page(
         key=key,
         action=choice.address("submit_diary", day=is_open.day.isoformat()),
         back=choice.address("today"),
+        calls=calls_by_kind(session, choice.trial.site),
         typed=typed or {},
         errors={name: str(_(sentence)) for name, sentence in (errors or {}).items()},
         identity=Identity(

@@ -1,7 +1,8 @@
 """What a phone takes along so that the diary works for days without a network.
 
 A phone keeps two things. The *pack* is a small JSON: the days that can be answered in the next
-two weeks, each with its hours as instants, what to take, and the clinic's telephone number. The
+two weeks, each with its hours as instants, what to take, the clinic's telephone number, and the red
+flags with what to say about them. The
 *shells* are pages of no day and no person: the diary's form, the first page, and a page that
 says that there is no network. Neither holds an answer, a name or a result.
 """
@@ -28,12 +29,14 @@ from trials.domain.errors import StateError
 from trials.domain.life_cycle import UNDER_WAY
 from trials.domain.words import marked
 from trials.services import diary
+from trials.services.help_numbers import help_numbers
 from trials.store.account import PatientRow
 from trials.store.diary import DiaryDayRow, days_of_trial, last_revisions
 from trials.store.trial import TrialRow, frozen_protocol
 from trials.web.access import open_to_patient, public
 from trials.web.edge import current_patient, now, transaction
 from trials.web.local_words import city, day_name
+from trials.web.patient.advice import CallLine, all_calls, calls_by_kind, kit_for_phone
 from trials.web.patient.blueprint import bp, render
 from trials.web.patient.diary import DiaryPage
 from trials.web.patient.today import Takes
@@ -49,7 +52,9 @@ FILES = (
     "lenitive.js",
     "img/favicon.svg",
     "img/icon-192.png",
+    "offline/advice.js",
     "offline/diary.js",
+    "offline/help.js",
     "offline/page.js",
     "offline/sender.js",
     "offline/shell.js",
@@ -66,7 +71,7 @@ FILES = (
 """The files that the shells need."""
 
 
-OFFLINE_ROUTES = ("pack", "check_kept", "take_entry", "take_photo")
+OFFLINE_ROUTES = ("pack", "check_kept", "take_entry", "take_photo", "take_serious")
 """What a phone's script asks for and sends to."""
 
 
@@ -155,6 +160,7 @@ def _shells() -> dict[str, str]:
         "diary": url_for("patient.shell_diary"),
         "earlier": url_for("patient.shell_diary", earlier=1),
         "away": url_for("patient.shell_away"),
+        "help": url_for("patient.shell_help"),
     }
 
 
@@ -213,6 +219,7 @@ def _pack(
         "shells": _shells_of(trial),
         "trial": "",
         "days": [],
+        "safety": None,
     }
     questionnaire: object = None
     if trial is not None:
@@ -223,9 +230,16 @@ def _pack(
             "zone": trial.timezone,
             "place": city(zone),
             "days": _days(session, trial, at),
+            "safety": _safety(session, trial),
         }
-    kept = [version(), content["lang"], content["clinic"], questionnaire]
+    calls = help_numbers(session, patient.site)  # they stand on the shells
+    kept = [version(), content["lang"], content["clinic"], questionnaire, calls]
     return content | {"edition": canonical_hash(kept)[:16]}
+
+
+def _safety(session: Session, trial: TrialRow) -> dict[str, object] | None:
+    frozen = frozen_protocol(session, trial.id)
+    return None if frozen is None else kit_for_phone(trial, frozen.value)
 
 
 def _days(session: Session, trial: TrialRow, at: datetime) -> list[dict[str, object]]:
@@ -271,27 +285,29 @@ class ShellPage:
 
     Attributes:
         home: the first page.
-        clinic: name of the clinic.
-        phone: its telephone number, "" if none is given.
+        calls: every number to call.
     """
 
     home: str
-    clinic: str
-    phone: str
+    calls: tuple[CallLine, ...]
 
 
 @bp.get("/offline/today")
 @open_to_patient
 def shell_today() -> ResponseReturnValue:
     """Return the first page as it is without a network; a script fills it from the pack."""
-    return render("shell_today", _shell_page(), signed_in_as="")
+    with transaction() as session:
+        page = _shell_page(session)
+    return render("shell_today", page, signed_in_as="")
 
 
 @bp.get("/offline/away")
 @open_to_patient
 def shell_away() -> ResponseReturnValue:
     """Return what stands in for every page that needs a network."""
-    return render("shell_away", _shell_page(), signed_in_as="")
+    with transaction() as session:
+        page = _shell_page(session)
+    return render("shell_away", page, signed_in_as="")
 
 
 @bp.get("/offline/diary")
@@ -303,6 +319,7 @@ def shell_diary() -> ResponseReturnValue:
         if trial is None:
             raise StateError(marked("No diary is kept at present."))
         questionnaire = diary.ordered_questionnaire(session, trial)
+        calls = calls_by_kind(session, trial.site)
     page = DiaryPage(
         day="",
         near="",
@@ -315,10 +332,11 @@ def shell_diary() -> ResponseReturnValue:
         action="",
         back=url_for("patient.today"),
         is_shell=True,
+        calls=calls,
     )
     return render("diary", page, signed_in_as="")
 
 
-def _shell_page() -> ShellPage:
-    site = current_patient().site
-    return ShellPage(url_for("patient.today"), site.name, site.phone)
+def _shell_page(session: Session) -> ShellPage:
+    numbers = help_numbers(session, current_patient().site)
+    return ShellPage(url_for("patient.today"), all_calls(numbers))

@@ -10,6 +10,7 @@ from flask_babel import gettext as _
 from trials.domain.diary import FieldErrors
 from trials.domain.errors import ProtocolError
 from trials.services.problems import PROBLEM_KINDS, ProblemKind, report_problem
+from trials.services.screening import watch_words
 from trials.web.access import open_to_patient
 from trials.web.edge import absolute_url, current_actor, now, sentence_of, transaction
 from trials.web.patient.blueprint import bp, render, typed_in
@@ -67,6 +68,9 @@ def problem() -> ResponseReturnValue:
                 errors=errors,
             )
             return render("problem", page), 422 if errors else 200
+        told = watch_words(session, current_actor(), choice.trial, typed.get("words", ""), at)
+    if told:  # what to do comes first
+        return redirect(choice.address("help_now", told=told[0].id), code=303)
     flash(
         _("Your clinic is told. Somebody reads it within two working days and calls if needed."),
         "success",

@@ -20,19 +20,18 @@ from trials.domain.clocks import Claim, time_of_writing
 from trials.domain.diary import FieldErrors
 from trials.domain.diary_form import check_answers
 from trials.domain.errors import DiaryClosedError, NotFoundError, PhotoError
-from trials.domain.words import marked
 from trials.services import diary, photos
 from trials.store.diary import keys_kept
 from trials.store.photo import photo_keys_kept
-from trials.store.trial import TrialRow
+from trials.store.trial import frozen_protocol
 from trials.web.access import open_to_patient
 from trials.web.edge import current_actor, now, sentence_of, transaction, vault
 from trials.web.local_words import day_name
 from trials.web.patient.blueprint import bp
 from trials.web.patient.closed import with_day_in_words
 from trials.web.patient.days import date_in
-from trials.web.patient.diary import KEPT_KEY, KEY, keep
-from trials.web.patient.trial import own_trials
+from trials.web.patient.diary import KEPT_KEY, KEY, keep, watch_refused
+from trials.web.patient.trial import own_trial, own_trials
 
 LARGEST_BODY = 20_000
 MOST_KEYS = 200
@@ -102,7 +101,7 @@ def take_photo() -> ResponseReturnValue:
     at = now()
     try:
         with transaction() as session:
-            trial = _own_trial(session, request.form.get("trial", ""))
+            trial = own_trial(session, request.form.get("trial", ""))
             photos.keep_photo(
                 session, vault(), current_actor(), trial, key=key, content=content, now=at
             )
@@ -128,13 +127,32 @@ def take_entry() -> ResponseReturnValue:
         with transaction() as session:
             return _keep(session, sent, at)
     except (DiaryClosedError, NotFoundError) as problem:
+        _watch_refused(sent, at)
         told = {"reason": "closed", "error": with_day_in_words(problem)}
         return told, HTTPStatus.CONFLICT
 
 
+def _watch_refused(sent: Submission, at: datetime) -> None:
+    """Raise the red flags of a report that is not kept; the phone has shown the advice."""
+    with transaction() as session:
+        trial = next((t for t in own_trials(session) if t.public_id == sent.trial), None)
+        if trial is not None and frozen_protocol(session, trial.id) is not None:
+            asked = diary.questionnaire_of(session, trial)
+            answers, _errors = check_answers(asked, sent.fields)
+            watch_refused(session, trial, _day_in(sent.day, at), answers, at)
+
+
+def _day_in(text: str, at: datetime) -> date:
+    """Return the day a refused report is about, or today if it names none."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        return at.date()
+
+
 def _keep(session: Session, sent: Submission, at: datetime) -> ResponseReturnValue:
     day = date_in(sent.day)
-    trial = _own_trial(session, sent.trial)
+    trial = own_trial(session, sent.trial)
     questionnaire = diary.questionnaire_of(session, trial)
     answers, errors = check_answers(questionnaire, sent.fields)
     if answers is None:
@@ -185,13 +203,6 @@ def _sentence(receipt: diary.Receipt, day: date, known: int) -> str:
             )
         )
     return str(_("Your report of %(day)s is kept.", day=name))
-
-
-def _own_trial(session: Session, public_id: str) -> TrialRow:
-    trial = next((t for t in own_trials(session) if t.public_id == public_id), None)
-    if trial is None:
-        raise NotFoundError(marked("There is no such trial."))
-    return trial
 
 
 def _in_words(errors: FieldErrors) -> FieldErrors:

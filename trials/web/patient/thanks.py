@@ -11,14 +11,17 @@ from sqlalchemy.orm import Session
 from trials.domain.calendar import local_day, zone_of
 from trials.services import diary, diary_days
 from trials.services import guesses as guess_services
+from trials.services.mood import occasion_due
 from trials.store.diary import DiaryEntryRow, entry_with_key, find_day, latest_entry
 from trials.store.photo import photo_of_entry
 from trials.store.trial import frozen_protocol
 from trials.web.access import open_to_patient
 from trials.web.edge import now, transaction
 from trials.web.local_words import clock, closing, day_name, opening
+from trials.web.patient.advice import Advice
 from trials.web.patient.blueprint import bp, render
 from trials.web.patient.days import OpenDay, Waiting, date_in, open_day, waiting
+from trials.web.patient.diary import advice_after
 from trials.web.patient.today import Takes
 from trials.web.patient.trial import Choice, choose_trial
 from trials.web.patient.words import delay, in_words
@@ -49,6 +52,8 @@ class ThanksPage:
         is_last: whether no diary is to come.
         home: the first page.
         entries: all own reports.
+        advice: what must be read at once.
+        mood: the page of the questions about mood if they are due, else "".
     """
 
     day: str
@@ -68,6 +73,8 @@ class ThanksPage:
     is_last: bool
     home: str
     entries: str
+    advice: tuple[Advice, ...]
+    mood: str
 
 
 @bp.get("/diary/<day>/thanks")
@@ -136,6 +143,8 @@ def _thanks_page(
         is_last=upcoming is None,
         home=choice.address("today"),
         entries=choice.address("entries"),
+        advice=advice_after(session, trial, day, entry.answers),
+        mood=choice.address("mood") if occasion_due(session, trial, at) else "",
     )
 
 

@@ -16,6 +16,7 @@ from trials.domain.taking import TIME_NAMES, TakingPlan, TimeOfDay
 from trials.services import allocation, corrections, diary_days
 from trials.services import guesses as guess_services
 from trials.services.erasure import is_erased
+from trials.services.mood import occasion_due
 from trials.store.diary import DiaryDayRow, days_of_trial
 from trials.store.trial import TrialRow, decision_on, frozen_protocol, periods_of_trial
 from trials.web.access import open_to_patient
@@ -25,6 +26,8 @@ from trials.web.patient.blueprint import bp, render
 from trials.web.patient.days import OpenDay, Waiting, open_day, waiting
 from trials.web.patient.trial import Choice, TrialLink, choose_trial, own_trials
 from trials.web.patient.words import grouped
+
+LINKED = ("entries", "result", "clinic", "written", "mood", "help_now")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,7 @@ class TodayPage:
         zone: place whose clock counts.
         others: other trials.
         links: addresses of the pages about this trial.
+        mood_due: whether the questions about mood are due.
     """
 
     situation: str
@@ -108,6 +112,7 @@ class TodayPage:
     zone: str = ""
     others: tuple[TrialLink, ...] = ()
     links: Mapping[str, str] = field(default_factory=dict)
+    mood_due: bool = False
 
 
 @bp.get("/today")
@@ -160,7 +165,8 @@ def _today_page(session: Session, choice: Choice, at: datetime) -> TodayPage:
         decided=decision_on(session, trial.id) is not None,
         zone=city(zone),
         others=choice.others,
-        links={name: choice.address(name) for name in ("entries", "result", "clinic", "written")},
+        links={name: choice.address(name) for name in LINKED},
+        mood_due=occasion_due(session, trial, at) is not None,
     )
 
 

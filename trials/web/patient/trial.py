@@ -58,6 +58,18 @@ def own_trials(session: Session) -> list[TrialRow]:
     return sorted(rows, key=_rank)  # stable: within a rank the newest stays first
 
 
+def own_trial(session: Session, public_id: str) -> TrialRow:
+    """Return the patient's trial with this public id.
+
+    Raises:
+        NotFoundError: there is none.
+    """
+    trial = next((t for t in own_trials(session) if t.public_id == public_id), None)
+    if trial is None:
+        raise NotFoundError(marked("There is no such trial."))
+    return trial
+
+
 def _rank(trial: TrialRow) -> int:
     return next(n for n, states in enumerate(_FIRST_SHOWN) if trial.current_state in states)
 

@@ -1,6 +1,7 @@
 // The diary's form: a report is on this phone before anything is sent, and nothing is called
 // kept before it is. Without this file the form is sent as forms always were.
 import { findEntry, readEntries, readFact, saveEntry, dropEntry } from "./store.js";
+import { showAdvice } from "./advice.js";
 import { addresses, askBackgroundSync, copy, ownNews, paint, sendNow } from "./page.js";
 
 const form = document.querySelector("form[data-diary]");
@@ -131,7 +132,9 @@ const showPanel = (id, values) => {
   const main = form.closest("main");
   const state = document.getElementById("offline");
   document.querySelector("[data-missing]")?.remove();
-  main.replaceChildren(copy(id, values), state);
+  const advice = main.querySelectorAll("[data-advice-box]"); // stays until the page is left
+  main.replaceChildren(...advice, copy(id, values), state);
+  if (advice.length) return;
   const title = main.querySelector("h1");
   title.tabIndex = -1;
   title.focus();
@@ -193,6 +196,7 @@ const submit = async () => {
     showErrors(fields);
     return;
   }
+  await showAdvice(Object.fromEntries(new FormData(form))).catch(() => {}); // no pack, no store
   let entry;
   try {
     entry = await makeEntry();

@@ -12,6 +12,7 @@ export const addresses = place && {
   check_kept: place.dataset.checkKept,
   take_entry: place.dataset.takeEntry,
   take_photo: place.dataset.takePhoto,
+  take_serious: place.dataset.takeSerious,
 };
 
 export const fill = (root, values) => {

@@ -1,7 +1,7 @@
 // Brings reports to the clinic: one sender at a time, each report under its own key, until the
 // server has said what became of it. Used by the pages and by the worker.
 import {
-  dropEntry, forgetTrial, keepPages, readEntries, readFact, saveEntry, saveFact,
+  dropCall, dropEntry, forgetTrial, keepPages, readCalls, readEntries, readFact, saveEntry, saveFact,
 } from "./store.js";
 
 const PATIENCE = 10_000; // milliseconds until a server that does not answer counts as away
@@ -132,6 +132,15 @@ const sendEntry = async (addresses, token, entry) => {
   }
 };
 
+// Something serious goes ahead of every report.
+const sendCalls = async (addresses, token, owner) => {
+  const own = (await readCalls()).filter((call) => call.owner === owner);
+  for (const { key, rule, trial, at } of own) {
+    const answer = await post(addresses.take_serious, token, { rule, trial, at });
+    if (answer.status === 200 || answer.body.reason) await dropCall(key);
+  }
+};
+
 const forgetOld = async (pack) => {
   for (const entry of await readEntries()) {
     const old = entry.sent_at < Date.now() - pack.kept_days * DAY;
@@ -143,6 +152,7 @@ const run = async (addresses) => {
   const { pack, token } = await fetchPack(addresses);
   // A phone that went to another patient keeps the reports of the first, and sends none of them.
   const own = (await readEntries()).filter((entry) => entry.owner === pack.owner);
+  await sendCalls(addresses, token, pack.owner);
   await offerAgain(addresses, token, own);
   const waiting = (await readEntries())
     .filter((entry) => entry.owner === pack.owner && entry.state === "waiting");

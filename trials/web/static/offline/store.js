@@ -48,6 +48,14 @@ export const saveFact = (name, value) =>
 export const readFact = (name) => inStore("facts", "readonly", (store) => store.get(name));
 export const dropFact = (name) => inStore("facts", "readwrite", (store) => store.delete(name));
 
+// What was pressed on the list of serious things and has not reached the clinic. Each under a name
+// of its own, so that page and worker do not write over one another.
+const CALL = "call:";
+export const saveCall = (call) => saveFact(`${CALL}${call.key}`, call);
+export const dropCall = (key) => dropFact(`${CALL}${key}`);
+export const readCalls = () => inStore("facts", "readonly", (store) =>
+  store.getAll(IDBKeyRange.bound(CALL, `${CALL}\uffff`)));
+
 // Pages of a patient, as kept for times without a network. The files that every page needs are
 // kept apart, by the worker: they are nobody's.
 export const PAGES = "lenitive-pages";

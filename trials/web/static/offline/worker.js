@@ -24,6 +24,7 @@ export const start = (told) => {
   };
 
   const shellOf = async (url) => {
+    if (/^\/(help-now|mood)/.test(url.pathname)) return told.shells.help;
     if (url.search) return told.shells.away; // another trial than the main one, or a list's page
     if (url.pathname === "/today") return told.shells.today;
     if (/^\/diary\/\d{4}-\d\d-\d\d$/.test(url.pathname)) {

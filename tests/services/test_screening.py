@@ -1,0 +1,217 @@
+"""Every report is looked at: what is kept, what came too late, and what waited on a phone."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import pytest
+from sqlalchemy.orm import Session
+
+from tests.builders import (
+    PROTOCOL,
+    evening,
+    make_actor,
+    make_running,
+    make_site,
+    patient_actor,
+    trial_days,
+)
+from trials.domain.blinding import Role
+from trials.domain.canonical import canonical_json
+from trials.domain.design import Design
+from trials.domain.diary import Answers, Intake, Questionnaire, SideEffect, Source
+from trials.domain.protocol import Candidate
+from trials.services.diary import record_entry
+from trials.services.screening import advice_for, phone_kit, watch_refused, watch_words
+from trials.store.alert import AlertRow, alerts_of_trial
+
+NOON = datetime(2026, 3, 1, 11, 0, tzinfo=UTC)
+LISTED = ("nausea", "chest_pain", "rash", "tremor", "sweating", "shortness_of_breath", "fall")
+ASKED = Questionnaire(tuple(SideEffect(key, key) for key in LISTED), rescue="paracetamol 500 mg")
+DESIGN = Design(("A", "B"), blocks=2, period_days=7, washout_days=2, run_in_days=4)
+WATCHED = replace(PROTOCOL, questionnaire=ASKED, design=DESIGN)
+
+
+@pytest.fixture
+def trial(session: Session):
+    clinician = make_actor(session, make_site(session), Role.CLINICIAN)
+    return make_running(session, clinician, NOON, WATCHED)
+
+
+def answers(pain: int = 4, **more) -> Answers:
+    effects = dict.fromkeys(LISTED, 0) | more.pop("effects", {})
+    return Answers(pain=pain, bother=1, side_effects=effects, intake=Intake.ALL, **more)
+
+
+def report(session: Session, trial, number: int, given: Answers, *, key: str = "", later=0):
+    day = trial_days(trial, WATCHED)[number]
+    return record_entry(
+        session,
+        trial,
+        day,
+        given,
+        source=Source.PATIENT,
+        author=patient_actor(trial.patient),
+        key=key or uuid4().hex,
+        now=evening(day) + timedelta(minutes=later),
+    )
+
+
+def raised(session: Session, trial) -> list[tuple[str, str]]:
+    """Return rule and source of every alert, oldest first."""
+    return [(a.rule, a.source) for a in reversed(alerts_of_trial(session, trial.id))]
+
+
+def test_an_ordinary_evening_raises_nothing(session: Session, trial):
+    report(session, trial, 0, answers(effects={"nausea": 3}, note="A good day.", rescue_doses=8))
+
+    assert raised(session, trial) == []
+
+
+def test_a_ticked_side_effect_raises_its_rule_with_the_entry_and_its_signs(session: Session, trial):
+    report(session, trial, 0, answers(effects={"chest_pain": 1}))
+
+    (alert,) = alerts_of_trial(session, trial.id)
+    assert (alert.rule, alert.urgency, alert.signs) == ("RF-CARDIAC", "immediate", "chest_pain")
+    assert alert.diary_entry_id is not None
+    assert alert.day == trial_days(trial, WATCHED)[0]
+
+
+def test_a_note_is_screened_in_the_patients_language(session: Session, trial):
+    trial.patient.locale = "de"
+    report(session, trial, 0, answers(note="Ich möchte nicht mehr leben."))
+
+    assert raised(session, trial) == [("RF-SUICIDE", "diary")]
+
+
+def test_an_entry_sent_again_and_a_correction_raise_no_second_alert(session: Session, trial):
+    given = answers(effects={"chest_pain": 2})
+    report(session, trial, 0, given, key="k" * 20)
+    report(session, trial, 0, given, key="k" * 20)
+    report(session, trial, 0, answers(effects={"chest_pain": 3}), later=5)
+
+    assert raised(session, trial) == [("RF-CARDIAC", "diary")]
+
+
+def test_a_red_flag_added_by_a_correction_is_raised(session: Session, trial):
+    report(session, trial, 0, answers())
+    report(session, trial, 0, answers(effects={"fall": 1}), later=5)
+
+    assert raised(session, trial) == [("RF-FALL", "diary")]
+
+
+def test_several_red_flags_of_one_entry_are_several_alerts(session: Session, trial):
+    report(session, trial, 0, answers(effects={"chest_pain": 1, "fall": 1}))
+
+    assert set(raised(session, trial)) == {("RF-CARDIAC", "diary"), ("RF-FALL", "diary")}
+
+
+def test_more_rescue_doses_than_the_daily_maximum_are_told(session: Session, trial):
+    report(session, trial, 0, answers(rescue_doses=9))  # of 500 mg: 4.5 g
+
+    assert raised(session, trial) == [("RF-OVERDOSE", "diary")]
+
+
+def test_pain_of_nine_on_two_days_is_told_once_the_second_is_there(session: Session, trial):
+    report(session, trial, 0, answers(9))
+    first = raised(session, trial)
+    report(session, trial, 1, answers(9))
+
+    assert first == []
+    assert raised(session, trial) == [("RF-PAIN9", "diary")]
+
+
+def test_a_late_report_between_two_others_completes_the_row(session: Session, trial):
+    report(session, trial, 0, answers(9))
+    report(session, trial, 2, answers(9))
+    missing = trial_days(trial, WATCHED)[1]
+    record_entry(
+        session,
+        trial,
+        missing,
+        answers(9),
+        source=Source.PATIENT,
+        author=patient_actor(trial.patient),
+        key=uuid4().hex,
+        now=evening(missing) + timedelta(hours=20),
+    )
+
+    assert raised(session, trial) == [("RF-PAIN9", "diary")]
+
+
+def test_pain_that_rises_above_the_run_in_for_three_days_is_told(session: Session, trial):
+    for number in range(4):
+        report(session, trial, number, answers(3))
+    for number in (4, 5):
+        report(session, trial, number, answers(6))
+    before = raised(session, trial)
+    report(session, trial, 6, answers(6))
+
+    assert before == []
+    assert raised(session, trial) == [("RF-PAIN9", "diary")]
+
+
+def test_a_report_that_comes_too_late_to_be_kept_still_raises_its_flags(session: Session, trial):
+    day = trial_days(trial, WATCHED)[0]
+    given = answers(effects={"chest_pain": 3})
+
+    watch_refused(session, patient_actor(trial.patient), trial, day, given, NOON)
+    watch_refused(session, patient_actor(trial.patient), trial, day, given, NOON)
+
+    assert raised(session, trial) == [("RF-CARDIAC", "refused")]
+
+
+def test_words_that_are_no_diary_entry_are_screened_too(session: Session, trial):
+    actor = patient_actor(trial.patient)
+
+    found = watch_words(session, actor, trial, "I want to die", NOON)
+    nothing = watch_words(session, actor, trial, "I am on holiday", NOON)
+
+    assert ([rule.id for rule in found], nothing) == (["RF-SUICIDE"], ())
+    assert raised(session, trial) == [("RF-SUICIDE", "words")]
+
+
+def test_advice_needs_no_alert_and_no_message(session: Session, trial):
+    day = trial_days(trial, WATCHED)[0]
+
+    found = advice_for(session, trial, day, answers(note="suicide"))
+
+    assert [rule.id for rule in found] == ["RF-SUICIDE"]
+    assert session.query(AlertRow).count() == 0
+
+
+# ---- blinding --------------------------------------------------------------------------------
+
+
+def test_the_same_report_raises_the_same_in_every_period(session: Session, trial):
+    """Groups of treatments are those of the whole trial, not of the box in use."""
+    given = answers(effects={"tremor": 1, "sweating": 1})
+    for number in range(len(trial_days(trial, WATCHED))):
+        report(session, trial, number, given)
+
+    assert raised(session, trial) == [("RF-SEROTONIN", "diary")] * DESIGN.total_days
+
+
+def test_what_a_phone_takes_along_names_no_treatment_and_no_group(session: Session, trial):
+    kit = canonical_json(phone_kit(trial, WATCHED))
+
+    for candidate in WATCHED.candidates:
+        assert candidate.treatment not in kit
+        assert candidate.name not in kit
+    assert '"group":""' in kit
+    assert "serotonergic" not in kit
+
+
+def test_a_phone_knows_every_rule_that_one_report_can_raise(session: Session, trial):
+    known = {rule.id for rule in phone_kit(trial, WATCHED).rules}
+
+    assert known >= {"RF-SUICIDE", "RF-CARDIAC", "RF-SEROTONIN", "RF-OVERDOSE"}
+    assert known.isdisjoint({"RF-PAIN9", "RF-NODIARY"})  # they need the course of the diary
+
+
+def test_a_rule_about_a_group_is_not_taken_along_where_no_arm_belongs_to_it(
+    session: Session, trial
+):
+    plain = replace(WATCHED, candidates=(WATCHED.candidates[0], Candidate("placebo", "Placebo")))
+
+    assert "RF-SEROTONIN" not in {rule.id for rule in phone_kit(trial, plain).rules}

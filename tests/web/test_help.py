@@ -1,0 +1,382 @@
+"""What a patient reads after a red flag: at once, whoever is told and whatever fails."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+from uuid import uuid4
+
+import pytest
+from flask import Flask
+from sqlalchemy import select
+from sqlalchemy.orm import Session, sessionmaker
+
+from tests.builders import (
+    PROTOCOL,
+    evening,
+    make_actor,
+    make_draft,
+    make_patient,
+    make_ready,
+    make_running,
+    make_site,
+)
+from tests.plugins.web import Visitor
+from tests.web.test_patient import at
+from trials.domain.blinding import Role
+from trials.domain.diary import Questionnaire, SideEffect
+from trials.services.red_flag_rules import rules
+from trials.store.account import PatientRow, SiteRow
+from trials.store.alert import AlertRow, alerts_of_trial
+from trials.store.mood import MoodScreenRow
+from trials.store.outbox import MessageRow
+from trials.store.safety_contact import SafetyContactRow
+from trials.store.trial import TrialRow
+
+NOON = datetime(2026, 3, 1, 11, 0, tzinfo=UTC)
+DAY = date(2026, 3, 1)
+EVENING = evening(DAY)
+ASKED = Questionnaire(
+    (
+        SideEffect("chest_pain", "Chest pain"),
+        SideEffect("fall", "Did you fall?"),
+        SideEffect("low_mood", "Low or changed mood"),
+    ),
+    rescue="paracetamol 500 mg",
+)
+WATCHED = replace(PROTOCOL, questionnaire=ASKED)
+USUAL = {"pain": "4", "any_side_effects": "no", "intake": "all"}
+CHEST = {
+    **USUAL,
+    "any_side_effects": "yes",
+    "side_effect-chest_pain": "1",
+    "bother": "3",
+}
+JSON = {"Accept": "application/json"}
+
+
+@dataclass
+class Phone:
+    """A patient's phone and the trial behind it."""
+
+    client: Visitor
+    trial: TrialRow
+    sessions: sessionmaker[Session]
+
+    def alerts(self) -> list[tuple[str, str]]:
+        with self.sessions() as session:
+            return [(a.rule, a.source) for a in alerts_of_trial(session, self.trial.id)]
+
+
+@pytest.fixture
+def new_phone(app: Flask, sessions: sessionmaker[Session]) -> Callable[..., Phone]:
+    """Make the phone of a new patient of a clinic in Germany."""
+    app.config["WTF_CSRF_ENABLED"] = False
+    with sessions.begin() as session:
+        site = make_site(session, "Riverside Pain Clinic")
+        site.phone = "+49 30 1234567"
+        session.add(SafetyContactRow(site_id=site.id, country="DE"))
+        clinician = make_actor(session, site, Role.CLINICIAN)
+
+    def make(state=make_running, protocol=WATCHED) -> Phone:
+        with sessions.begin() as session:
+            trial = state(session, clinician, NOON, protocol)
+            patient = trial.patient
+        client: Visitor = app.test_client()  # type: ignore[assignment]
+        with sessions() as session, at(NOON):
+            client.hold_device(session, session.get_one(PatientRow, patient.id))
+        return Phone(client, trial, sessions)
+
+    return make
+
+
+@pytest.fixture
+def phone(new_phone) -> Phone:
+    return new_phone()
+
+
+def test_the_page_after_a_red_flag_says_what_to_do_and_whom_to_call(phone: Phone):
+    with at(EVENING):
+        response = phone.client.post("/diary/2026-03-01", data=CHEST, follow_redirects=True)
+
+    page = response.text
+    assert rules()["RF-CARDIAC"].text in page
+    assert page.index("Please read this now") < page.index("Thank you</h1>")
+    assert page.index('href="tel:112"') < page.index('href="tel:+49301234567"')
+    assert phone.alerts() == [("RF-CARDIAC", "diary")]
+
+
+def test_an_ordinary_evening_has_no_such_words(phone: Phone):
+    with at(EVENING):
+        response = phone.client.post("/diary/2026-03-01", data=USUAL, follow_redirects=True)
+
+    assert "Please read this now" not in response.text
+    assert phone.alerts() == []
+
+
+def test_help_is_shown_though_no_mail_ever_leaves(phone: Phone):
+    """Rule D-14: the page needs neither the scheduler nor a mail server, and none runs here."""
+    with at(EVENING):
+        data = {**USUAL, "note": "I want to die"}
+        response = phone.client.post("/diary/2026-03-01", data=data, follow_redirects=True)
+
+    assert 'href="tel:08001110111"' in response.text
+    assert "TelefonSeelsorge" in response.text
+    with phone.sessions() as session:
+        assert session.scalars(select(MessageRow)).all() == []
+
+
+def test_a_report_that_is_too_late_to_be_kept_is_still_answered_with_help(phone: Phone):
+    with at(EVENING + timedelta(days=3)):
+        response = phone.client.post("/diary/2026-03-01", data=CHEST)
+
+    assert response.status_code == 422
+    assert rules()["RF-CARDIAC"].text in response.text
+    assert phone.alerts() == [("RF-CARDIAC", "refused")]
+
+
+def report_from_phone(phone: Phone, fields, sent: datetime) -> dict:
+    return {
+        "key": str(uuid4()),
+        "trial": phone.trial.public_id,
+        "day": DAY.isoformat(),
+        "fields": fields,
+        "written_at": round(sent.timestamp() * 1000),
+        "sent_at": round(sent.timestamp() * 1000),
+        "ahead": 0,
+        "known": 0,
+    }
+
+
+def test_a_report_that_waited_too_long_on_a_phone_still_raises_its_flags(phone: Phone):
+    late = EVENING + timedelta(days=5)
+    with at(late):
+        entry = report_from_phone(phone, CHEST, late)
+        response = phone.client.post("/offline/entry", json=entry, headers=JSON)
+
+    assert response.status_code == 409
+    assert phone.alerts() == [("RF-CARDIAC", "refused")]
+
+
+def test_a_report_from_a_phone_raises_its_flags(phone: Phone):
+    with at(EVENING):
+        entry = report_from_phone(phone, CHEST, EVENING)
+        for _again in range(2):
+            phone.client.post("/offline/entry", json=entry, headers=JSON)
+
+    assert phone.alerts() == [("RF-CARDIAC", "diary")]
+
+
+# ---- the list of serious things --------------------------------------------------------------
+
+
+def test_the_list_holds_every_rule_with_a_button_and_never_suicide(phone: Phone):
+    page = phone.client.get("/help-now").text
+
+    for rule in rules().values():
+        assert (f'value="{rule.id}"' in page) == bool(rule.button), rule.id
+        assert (rule.text in page) == bool(rule.button), rule.id
+    assert "RF-SUICIDE" not in page
+
+
+def test_pressing_shows_what_to_do_and_raises_an_alert_once_a_day(phone: Phone):
+    with at(EVENING):
+        for _tap in range(2):
+            response = phone.client.post(
+                "/help-now", data={"rule": "RF-GIBLEED"}, follow_redirects=True
+            )
+
+    page = response.text
+    assert page.index(rules()["RF-GIBLEED"].text) < page.index("Something serious happened</h2>")
+    assert "Your clinic gets an alert." in page
+    assert phone.alerts() == [("RF-GIBLEED", "button")]
+
+
+@pytest.mark.parametrize("rule", ["RF-SUICIDE", "RF-NODIARY", "RF-NOTHING", ""])
+def test_what_is_not_on_the_list_cannot_be_pressed(phone: Phone, rule: str):
+    assert phone.client.post("/help-now", data={"rule": rule}).status_code == 404
+    assert phone.alerts() == []
+
+
+def test_a_phone_brings_what_was_pressed_days_ago(phone: Phone):
+    pressed = evening(DAY)
+    sent = {
+        "rule": "RF-SEIZURE",
+        "trial": phone.trial.public_id,
+        "at": round(pressed.timestamp() * 1000),
+    }
+    with at(pressed + timedelta(days=3)):
+        for _again in range(2):
+            response = phone.client.post("/offline/serious", json=sent, headers=JSON)
+            assert response.get_json() == {"told": "RF-SEIZURE"}
+
+    with phone.sessions() as session:
+        (alert,) = session.scalars(select(AlertRow)).all()
+        assert (alert.rule, alert.day) == ("RF-SEIZURE", DAY)
+
+
+@pytest.mark.parametrize("claimed", [None, "x", 10**30, -(10**30), 0, 4 * 10**12])
+def test_a_phone_with_a_mad_clock_is_believed_as_far_as_possible(phone: Phone, claimed):
+    sent = {"rule": "RF-FALL", "trial": phone.trial.public_id, "at": claimed}
+    with at(EVENING):
+        assert phone.client.post("/offline/serious", json=sent, headers=JSON).status_code == 200
+
+    with phone.sessions() as session:
+        (alert,) = session.scalars(select(AlertRow)).all()
+        assert alert.day <= DAY
+        assert DAY - alert.day <= timedelta(days=31)
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        ([], 400),
+        ("x", 400),
+        ({"rule": "RF-SUICIDE"}, 404),
+        ({"rule": "RF-FALL", "trial": "somebody-else"}, 404),
+        ({"rule": ["RF-FALL"]}, 404),
+    ],
+)
+def test_what_no_phone_of_ours_sends_raises_nothing(phone: Phone, sent, status: int):
+    response = phone.client.post("/offline/serious", json=sent, headers=JSON)
+
+    assert response.status_code == status
+    assert response.get_json()["reason"]
+    assert phone.alerts() == []
+
+
+def test_a_patient_cannot_raise_an_alert_in_the_trial_of_another(new_phone):
+    mine, theirs = new_phone(), new_phone()
+    sent = {"rule": "RF-FALL", "trial": theirs.trial.public_id}
+
+    assert mine.client.post("/offline/serious", json=sent, headers=JSON).status_code == 404
+    assert theirs.alerts() == []
+
+
+def test_before_and_without_a_trial_there_are_numbers_at_least(
+    new_phone, app: Flask, sessions: sessionmaker[Session]
+):
+    assert "tel:112" in new_phone(make_draft).client.get("/help-now").text
+    with sessions.begin() as session:
+        site = session.scalars(select(SiteRow)).first()
+        patient = make_patient(session, make_actor(session, site, Role.CLINICIAN), NOON)
+    client: Visitor = app.test_client()  # type: ignore[assignment]
+    with sessions() as session:
+        client.hold_device(session, session.get_one(PatientRow, patient.id))
+
+    page = client.get("/help-now").text
+    assert "tel:112" in page
+    assert "data-serious" not in page
+
+
+def test_help_is_one_step_from_every_page_of_the_patient(phone: Phone):
+    for path in ("/today", "/entries", "/clinic", "/reminders", "/mood"):
+        assert 'href="/help-now"' in phone.client.get(path).text, path
+
+
+@pytest.mark.parametrize(("deed", "state"), [("pause", "paused"), ("stop", "stopped")])
+def test_words_of_despair_in_a_reason_are_answered_with_help(phone: Phone, deed: str, state: str):
+    with phone.sessions() as session:
+        revision = session.get_one(TrialRow, phone.trial.id).revision
+    with at(EVENING):
+        data = {"reason": "I do not want to live any more", "revision": revision}
+        response = phone.client.post(f"/clinic/{deed}", data=data, follow_redirects=True)
+
+    assert rules()["RF-SUICIDE"].text in response.text
+    assert phone.alerts() == [("RF-SUICIDE", "words")]
+    with phone.sessions() as session:
+        assert session.get_one(TrialRow, phone.trial.id).state == state
+
+
+# ---- what a phone takes along ----------------------------------------------------------------
+
+
+def test_the_pack_holds_rules_words_and_advice_and_names_no_treatment(phone: Phone):
+    response = phone.client.get("/offline/pack", headers=JSON)
+    safety = response.get_json()["safety"]
+
+    told = {rule["id"]: rule["text"] for rule in safety["rules"]}
+    assert told["RF-SUICIDE"] == rules()["RF-SUICIDE"].text
+    assert safety["most_doses"] == [8]
+    assert safety["words"]["suicidal"]
+    for candidate in WATCHED.candidates:
+        assert candidate.name not in response.text
+        assert candidate.treatment not in response.text
+
+
+def test_the_pages_for_times_without_a_network_hold_the_numbers(phone: Phone):
+    for path in ("/offline/today", "/offline/away", "/offline/help", "/offline/diary"):
+        page = phone.client.get(path).text
+        assert 'href="tel:112"' in page, path
+        assert 'href="tel:+49301234567"' in page, path
+
+
+def test_a_changed_number_is_a_new_edition_of_what_a_phone_keeps(phone: Phone):
+    before = phone.client.get("/offline/pack", headers=JSON).get_json()["edition"]
+    with phone.sessions.begin() as session:
+        session.scalars(select(SafetyContactRow)).one().crisis = "116 123"
+
+    after = phone.client.get("/offline/pack", headers=JSON).get_json()["edition"]
+    assert before != after
+
+
+# ---- mood ------------------------------------------------------------------------------------
+
+
+def answer_mood(phone: Phone, **fields):
+    data = {"key": uuid4().hex, **fields}
+    return phone.client.post("/mood", data=data, follow_redirects=True)
+
+
+def test_the_page_begins_with_help_and_chooses_nothing(phone: Phone):
+    page = phone.client.get("/mood").text
+
+    assert page.index("tel:08001110111") < page.index('name="low"')
+    assert " checked" not in page
+
+
+@pytest.mark.parametrize("thoughts", ["sometimes", "often", "not_said"])
+def test_whoever_does_not_say_no_reads_whom_to_call(phone: Phone, thoughts: str):
+    page = answer_mood(phone, low="1", thoughts=thoughts).text
+
+    assert rules()["RF-SUICIDE"].text in page
+    assert "tel:08001110111" in page
+    assert phone.alerts() == [("RF-SUICIDE", "screen")]
+
+
+def test_whoever_says_no_goes_back_to_today(phone: Phone):
+    page = answer_mood(phone, low="0", thoughts="no").text
+
+    assert "Your answers are kept." in page
+    assert phone.alerts() == []
+
+
+@pytest.mark.parametrize(
+    "fields", [{}, {"low": "1"}, {"thoughts": "no"}, {"low": "9", "thoughts": "no"}]
+)
+def test_what_is_missing_is_asked_for_again(phone: Phone, fields):
+    response = phone.client.post("/mood", data=fields)
+
+    assert response.status_code == 422
+    assert "Please choose one of the answers." in response.text
+    with phone.sessions() as session:
+        assert session.scalars(select(MoodScreenRow)).all() == []
+
+
+def test_the_questions_stand_on_today_before_the_start_and_go_when_answered(new_phone):
+    phone = new_phone(make_ready)
+    before = phone.client.get("/today").text
+    answer_mood(phone, low="0", thoughts="no")
+
+    assert "Two short questions about your mood" in before
+    assert "Two short questions about your mood" not in phone.client.get("/today").text
+
+
+def test_low_mood_in_the_diary_leads_to_the_questions(phone: Phone):
+    with at(EVENING):
+        answer_mood(phone, low="0", thoughts="no")
+    low = {**USUAL, "any_side_effects": "yes", "side_effect-low_mood": "1", "bother": "1"}
+    with at(EVENING + timedelta(days=1)):
+        page = phone.client.post("/diary/2026-03-02", data=low, follow_redirects=True).text
+
+    assert "Two short questions about your mood" in page
+    assert 'href="/mood"' in page

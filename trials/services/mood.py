@@ -1,0 +1,120 @@
+"""The two questions about mood: when they are asked, and what an answer sets off.
+
+Thoughts of self-harm are never an item in a list. They have a page of their own that begins with
+help. If any arm of a trial calls for the questions, they are asked in every period alike.
+"""
+
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from sqlalchemy.orm import Session
+
+from trials.domain.blinding import Role
+from trials.domain.calendar import local_day, zone_of
+from trials.domain.errors import ProtocolError
+from trials.domain.life_cycle import State
+from trials.domain.red_flags import Urgency
+from trials.domain.words import marked as _
+from trials.services.actor import Actor, record, require_role
+from trials.services.alerts import raise_alert
+from trials.services.red_flag_rules import MOOD_ITEM, SUICIDE, asks_about_mood
+from trials.store.diary import newest_entry
+from trials.store.mood import MoodScreenRow, last_screen, screen_with_key
+from trials.store.trial import TrialRow, frozen_protocol, lock_trial
+
+ASKED_EVERY = timedelta(days=7)
+NO_THOUGHTS = "no"
+THOUGHTS = (NO_THOUGHTS, "sometimes", "often", "not_said")
+LOWEST = 3
+
+
+class Occasion(StrEnum):
+    """Why the questions are asked."""
+
+    BASELINE = "baseline"
+    WEEKLY = "weekly"
+    LOW_MOOD = "low_mood"
+    OWN = "own"
+
+
+def occasion_due(session: Session, trial: TrialRow, now: datetime) -> Occasion | None:
+    """Return why the questions are due now, or None."""
+    if trial.current_state not in {State.READY, State.RUNNING, State.PAUSED}:
+        return None
+    last = last_screen(session, trial.id)
+    if _low_mood_since(session, trial, last):
+        return Occasion.LOW_MOOD
+    frozen = frozen_protocol(session, trial.id)
+    if frozen is None or not asks_about_mood(frozen.value):
+        return None
+    if last is None:
+        return Occasion.BASELINE
+    today = local_day(now, zone_of(trial.timezone))
+    is_weekly = trial.current_state is State.RUNNING and today - last.day >= ASKED_EVERY
+    return Occasion.WEEKLY if is_weekly else None
+
+
+def answer_mood_questions(
+    session: Session,
+    actor: Actor,
+    trial: TrialRow,
+    *,
+    low: int,
+    thoughts: str,
+    key: str,
+    now: datetime,
+) -> MoodScreenRow:
+    """Keep the answers, once for each form; anything but "no" to the second raises an alert.
+
+    Args:
+        session: the transaction.
+        actor: the patient.
+        trial: whose.
+        low: how low the mood was in the last week, 0 (never) to 3 (nearly every day).
+        thoughts: of self-harm, one of ``THOUGHTS``.
+        key: of the form; sending it again changes nothing.
+        now: UTC instant.
+
+    Raises:
+        ProtocolError: a question is not answered.
+    """
+    require_role(actor, Role.PATIENT)
+    trial = lock_trial(session, trial.id)
+    if not 0 <= low <= LOWEST or thoughts not in THOUGHTS:
+        raise ProtocolError(_("Please answer both questions."))
+    kept = screen_with_key(session, key)
+    if kept is not None and kept.trial_id == trial.id:
+        return kept
+    row = MoodScreenRow(
+        trial_id=trial.id,
+        idempotency_key=key,
+        occasion=(occasion_due(session, trial, now) or Occasion.OWN).value,
+        day=local_day(now, zone_of(trial.timezone)),
+        low=low,
+        thoughts=thoughts,
+        answered_at=now,
+    )
+    session.add(row)
+    session.flush()
+    record(session, actor, "answer_mood_questions", f"trial:{trial.public_id}", now, trial=trial)
+    if thoughts != NO_THOUGHTS:
+        raise_alert(
+            session,
+            actor,
+            trial,
+            rule=SUICIDE,
+            urgency=Urgency.IMMEDIATE,
+            source="screen",
+            day=row.day,
+            now=now,
+            signs=(thoughts,),
+        )
+    return row
+
+
+def _low_mood_since(session: Session, trial: TrialRow, last: MoodScreenRow | None) -> bool:
+    """Return whether the newest report tells of low mood and the questions were not asked since."""
+    newest = newest_entry(session, trial.id)
+    if newest is None or not newest.side_effects.get(MOOD_ITEM):
+        return False
+    return last is None or last.answered_at < newest.received_at

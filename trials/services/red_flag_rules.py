@@ -1,0 +1,112 @@
+"""Read the red flags that come with Lenitive: rules, groups of treatments, words, maxima."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from types import MappingProxyType
+
+from trials.domain.protocol import Protocol
+from trials.domain.red_flags import (
+    Call,
+    DailyMaximum,
+    Rule,
+    Urgency,
+    pattern_of,
+    plain_words,
+    read_trigger,
+)
+from trials.services.catalogue import catalogue, read_rows
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Treatments that a red flag names together, and how a rescue medicine of it is written."""
+
+    name: str
+    treatments: frozenset[str]
+    names: tuple[str, ...]
+
+
+SUICIDE = "RF-SUICIDE"
+NO_DIARY = "RF-NODIARY"
+MOOD_ITEM = "low_mood"
+SCREENED_ITEM = "suicidal_thoughts"
+
+
+@cache
+def rules() -> Mapping[str, Rule]:
+    """Return every red flag by id, in the order of the file."""
+    return MappingProxyType(
+        {
+            row["id"]: Rule(
+                id=row["id"],
+                title=row["title"],
+                urgency=Urgency(row["urgency"]),
+                trigger=read_trigger(row["trigger"]),
+                immediate_if=read_trigger(row["immediate_if"]),
+                call=Call(row["call"]),
+                text=row["text"],
+                button=row["button"],
+                source=row["source"],
+                confidence=row["confidence"],
+            )
+            for row in read_rows("red_flags.csv")
+        }
+    )
+
+
+@cache
+def patterns(language: str) -> Mapping[str, str]:
+    """Return sign -> regular expression for notes in this language.
+
+    A language without a list of its own is searched for the words of all.
+    """
+    rows = list(read_rows("red_flag_words.csv"))
+    own = [row for row in rows if row["language"] == language] or rows
+    phrases: dict[str, list[str]] = {}
+    for row in own:
+        phrases.setdefault(row["sign"], []).extend(row["phrases"].split(";"))
+    return MappingProxyType({sign: pattern_of(found) for sign, found in phrases.items()})
+
+
+@cache
+def maxima() -> tuple[DailyMaximum, ...]:
+    """Return what is known of the daily maximum of rescue medicines."""
+    return tuple(
+        DailyMaximum(
+            names=tuple(name for name in row["names"].split(";") if name),
+            treatment=row["treatment"],
+            milligrams=float(row["milligrams"]) if row["milligrams"] else None,
+            doses=int(row["doses"]) if row["doses"] else None,
+        )
+        for row in read_rows("daily_maximum.csv")
+    )
+
+
+def groups_of(protocol: Protocol) -> frozenset[str]:
+    """Return the groups that any arm of the trial, or its rescue medicine, belongs to."""
+    rescue = plain_words(" ".join(protocol.questionnaire.rescue_medicines))
+    return frozenset(
+        group.name
+        for group in _groups()
+        if group.treatments & set(protocol.treatments)
+        or any(name in rescue for name in group.names)
+    )
+
+
+@cache
+def _groups() -> tuple[Group, ...]:
+    return tuple(
+        Group(row["group"], frozenset(row["treatments"].split(";")), tuple(row["names"].split(";")))
+        for row in read_rows("red_flag_groups.csv")
+    )
+
+
+def asks_about_mood(protocol: Protocol) -> bool:
+    """Return whether any arm calls for the questions about mood; then every period has them."""
+    known = catalogue()
+    return any(
+        SCREENED_ITEM in known[treatment].side_effects
+        for treatment in protocol.treatments
+        if treatment in known
+    )
