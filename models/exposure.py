@@ -11,6 +11,8 @@ days when the arm is in force, for effects that build up slower than they fade.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -64,20 +66,35 @@ def exposures(target: Floats, speed: Floats, half_life: Floats) -> Floats:
     return result
 
 
-def switches(target: Floats, speed: Floats) -> tuple[Floats, Floats]:
-    """Return the same exposure as jumps of the target and the time since each.
+@dataclass(frozen=True, slots=True)
+class Switches:
+    """The changes of the targets, each the start of a segment of days; segment 0 has none.
 
-    ``w(t) = target(t) + sum_j jump_j 2 ** (-age_tj / h)`` over the jumps up to day t: a form
-    without recursion, for the engine that differentiates.
-
-    Returns:
-        jump: (J, K) size of each jump (before minus after), zero where an arm has none;
-        age: (T, J, K) days of fading since the jump, infinite before it.
+    Attributes:
+        jump: (S, K) target before minus target after, zero where an arm's does not change.
+        wait: (S, K) days of fading from the start of the segment before to this one's.
+        segment: (T,) the segment of each day.
+        age: (T, K) days of fading since the start of a day's segment.
     """
-    days = target.shape[0]
-    jumps = np.diff(target, axis=0)
-    at = np.flatnonzero((jumps != 0).any(axis=1)) + 1
+
+    jump: Floats
+    wait: Floats
+    segment: NDArray[np.int64]
+    age: Floats
+
+
+def switches(target: Floats, speed: Floats) -> Switches:
+    """Return the same exposure as jumps of the target and the fading since each.
+
+    ``w(t) = target(t) + left_s 2 ** (-age_t / h)`` on the days of segment s, where
+    ``left_s = left_(s - 1) 2 ** (-wait_s / h) + jump_s``: a form whose work grows with the
+    switches, for the engine that differentiates. The target is ``target`` (T, K), the speed of
+    fading ``speed`` (T, K); an arm fades on its own clock.
+    """
+    starts = np.flatnonzero((np.diff(target, axis=0) != 0).any(axis=1)) + 1
     clock = np.cumsum(speed, axis=0)
-    age = clock[:, None, :] - clock[None, at - 1, :]
-    before = np.arange(days)[:, None] < at[None, :]
-    return -jumps[at - 1], np.where(before[..., None], np.inf, age)
+    segment = np.searchsorted(starts, np.arange(target.shape[0]), side="right")
+    begun = np.concatenate([np.zeros((1, target.shape[1])), clock[starts - 1]])
+    jump = np.concatenate([np.zeros((1, target.shape[1])), target[starts - 1] - target[starts]])
+    wait = np.diff(begun, axis=0, prepend=0.0)
+    return Switches(jump, wait, segment.astype(np.int64), clock - begun[segment])
