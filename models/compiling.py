@@ -22,8 +22,8 @@ import numba
 import numpy as np
 import pymc as pm
 from numba import types
-from nutpie import compile_pymc as of_nutpie
 from numpy.typing import NDArray
+from nutpie import compile_pymc as of_nutpie
 from pymc.initial_point import make_initial_point_fn
 from pytensor.link.numba.cache import compile_numba_function_src
 
@@ -58,6 +58,7 @@ def expansion(dim, expanded, x_, out_, data_):
 _NUMBERS = types.CPointer(types.double)
 _OF_DENSITY = types.int64(types.uint64, _NUMBERS, _NUMBERS, _NUMBERS, types.voidptr)
 _OF_EXPANSION = types.int64(types.uint64, types.uint64, _NUMBERS, _NUMBERS, types.voidptr)
+_SOURCES = ("compiling", "kernels", "operations", "pain", "ends_pymc")
 _PARTS = ("pymc", "pytensor", "nutpie", "numba", "llvmlite", "numpy")
 
 
@@ -137,7 +138,7 @@ def _compiled(text: str, inner: Any, signature: Any, key: str) -> Any:
         "isfinite": np.isfinite,
         **{name: getattr(types, name) for name in ("uint64", "int64", "int32", "float64")},
     }
-    name = text.split("(")[0].removeprefix("\ndef ")
+    name = text.split("(", maxsplit=1)[0].removeprefix("\ndef ")
     digest = hashlib.sha256(f"{text} {key}".encode()).hexdigest()
     function = compile_numba_function_src(text, name, known, cache_key=digest)
     return numba.cfunc(signature, cache=True)(function)
@@ -146,6 +147,6 @@ def _compiled(text: str, inner: Any, signature: Any, key: str) -> Any:
 def _fingerprint() -> str:
     """Return what changes when other code would be compiled: our text and the compilers."""
     text = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        text.update(path.read_bytes())
+    for module in _SOURCES:
+        text.update(Path(__file__).with_name(f"{module}.py").read_bytes())
     return f"{text.hexdigest()} {sys.version} {[version(part) for part in _PARTS]}"

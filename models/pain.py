@@ -179,9 +179,7 @@ def log_density(
     return daily_noise(residual, x["gap"], x["period"], terms.sd, terms.phi, period_sd)
 
 
-def _level_and_arms(
-    prior_level: Tensor, prior_arm: Tensor, arms: int
-) -> tuple[Tensor, Tensor]:
+def _level_and_arms(prior_level: Tensor, prior_arm: Tensor, arms: int) -> tuple[Tensor, Tensor]:
     r"""State :math:`\alpha \sim \mathrm N(l, s_l)` and K times :math:`\tau \sim \mathrm N(m, s)`.
 
     The days tell the arms' means :math:`\alpha + \tau_k` well and the level hardly. So the same

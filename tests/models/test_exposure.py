@@ -74,8 +74,11 @@ def test_recursion_and_sum_of_switches_are_the_same_exposure(arm, taken, h_a, h_
     data = trial_data(("A", "B"), arm, np.zeros(len(arm)), taken=taken[: len(arm)])
     target, speed, half_life = targets(data), speeds(data, specification), np.array([h_a, h_b])
 
-    jump, age = switches(target, speed)
-    summed = target + (jump * np.exp2(-age / half_life)).sum(axis=1)
+    switched = switches(target, speed)
+    left = np.zeros_like(switched.jump)
+    for s, (jump, wait) in enumerate(zip(switched.jump, switched.wait, strict=True)):
+        left[s] = (left[s - 1] * np.exp2(-wait / half_life) if s else 0.0) + jump
+    summed = target + left[switched.segment] * np.exp2(-switched.age / half_life)
 
     assert exposures(target, speed, half_life) == pytest.approx(summed, abs=1e-12)
     assert (summed >= -1e-12).all()
