@@ -10,6 +10,7 @@ well under a second and needs neither the compiler's time nor its memory.
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import sys
 from collections.abc import Mapping, Sequence
@@ -145,8 +146,9 @@ def _compiled(text: str, inner: Any, signature: Any, key: str) -> Any:
 
 
 def _fingerprint() -> str:
-    """Return what changes when other code would be compiled: our text and the compilers."""
+    """Return what changes when other code would be compiled: our code and the compilers."""
     text = hashlib.sha256()
     for module in _SOURCES:
-        text.update(Path(__file__).with_name(f"{module}.py").read_bytes())
+        meaning = ast.dump(ast.parse(Path(__file__).with_name(f"{module}.py").read_text("utf-8")))
+        text.update(meaning.encode())
     return f"{text.hexdigest()} {sys.version} {[version(part) for part in _PARTS]}"

@@ -207,7 +207,7 @@ class _Worst:
 def _run(
     compiled: Any, how: dict[str, Any], *, seed: int, draws: int, tune: int, cores: int
 ) -> xr.DataTree:
-    return nutpie.sample(
+    trace: xr.DataTree = nutpie.sample(
         compiled,
         draws=draws,
         tune=tune,
@@ -218,6 +218,7 @@ def _run(
         save_warmup=False,
         **how,
     )
+    return trace
 
 
 def _posterior(
