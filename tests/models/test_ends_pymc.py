@@ -54,7 +54,8 @@ def test_the_density_is_that_of_the_formula():
     # Arm means 1.5 and 6.0: their middle, and what stands between them.
     point |= {"day": free, "level": np.array(2.0), "middle": np.array(3.75)}
     point |= {"contrast": np.array([-4.5 / np.sqrt(2)])}
-    rated = float(model.compile_fn(model.potentials[0], point_fn=True)(point))
+    (density,) = model.replace_rvs_by_values([model["rated"]])
+    rated = float(model.compile_fn(density, point_fn=True, mode="FAST_COMPILE")(point))
     sd = float(np.exp(point["sd_log__"]))
     low, high = plain.priors.autocorrelation.low, plain.priors.autocorrelation.high
     share = 1 / (1 + np.exp(-point["autocorrelation_interval__"]))

@@ -17,7 +17,6 @@ MODULES = sorted(
     if path.name != "__init__.py"
 )
 SAMPLING = {
-    "models.agreement",
     "models.compiling",
     "models.confirm",
     "models.draws",
