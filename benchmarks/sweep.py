@@ -7,7 +7,9 @@ diagnostics would be believed, and how far both engines are apart.
 
 import argparse
 import statistics
+import sys
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +22,7 @@ from models.sampling import sample
 from models.simulate import SimulatedPatient, simulate_trial
 from models.specification import Arm, Specification
 
-KINDS = {
+KINDS: dict[str, dict[str, Any]] = {
     "as usual": {"missing": 0.1},
     "hardly any noise": {"missing": 0.1, "sd": 0.05},
     "noise that lasts": {"missing": 0.1, "sd": 2.0, "autocorrelation": 0.9},
@@ -101,6 +103,7 @@ def main() -> None:
             attempts = [attempt(arms, kind, seed) for seed in range(options.patients)]
             seconds += [a.seconds for a in attempts]
             rows.append(row(arms, kind, attempts))
+            print(" ".join(rows[-1]), file=sys.stderr, flush=True)
     table = Table(
         title="First attempts: 4 chains of 1,000 draws, an uncertain half-life per arm",
         headings=(
