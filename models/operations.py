@@ -93,7 +93,7 @@ class DailyNoise(Op):  # type: ignore[misc]  # PyTensor's types are not read
 @register_funcify_default_op_cache_key(Fading)  # type: ignore[untyped-decorator]
 def _compile_fading(op: Fading, node: Apply | None = None, **_: Any) -> tuple[Any, int]:
     @numba_njit
-    def run(jump, wait, age, segment, half_life):  # type: ignore[no-untyped-def]  # noqa: ANN
+    def run(jump, wait, age, segment, half_life):  # type: ignore[no-untyped-def]
         return _fading(jump, wait, age, segment, half_life)
 
     return run, VERSION
@@ -102,7 +102,7 @@ def _compile_fading(op: Fading, node: Apply | None = None, **_: Any) -> tuple[An
 @register_funcify_default_op_cache_key(DailyNoise)  # type: ignore[untyped-decorator]
 def _compile_daily_noise(op: DailyNoise, node: Apply | None = None, **_: Any) -> tuple[Any, int]:
     @numba_njit
-    def run(gap, period, residual, sd, phi, period_sd):  # type: ignore[no-untyped-def]  # noqa: ANN
+    def run(gap, period, residual, sd, phi, period_sd):  # type: ignore[no-untyped-def]
         density, by_residual, by_sd, by_phi, by_period_sd = _daily_noise(
             residual, gap, period, sd.item(), phi.item(), period_sd.item()
         )
