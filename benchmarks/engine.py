@@ -1,4 +1,4 @@
-"""How fast one patient is answered, many are simulated, and PyMC confirms.
+"""How fast one patient is answered and many are simulated, by the exact engine.
 
 One trial is 84 days, 3 arms, 4 blocks, 10 % missing, 4,000 draws. Compared ways alternate,
 and the ratio is the median of the ratios of neighbouring runs.
@@ -38,10 +38,6 @@ DESIGN = DesignShape(blocks=4, period_days=7)
 FRESH_EXACT = (
     "from benchmarks.engine import PLAIN, trial; from models.analysis import analyze;"
     "analyze(trial(0, PLAIN), PLAIN, seed=1)"
-)
-FRESH_PYMC = (
-    "from benchmarks.engine import FADING, trial; from models.confirm import sample;"
-    "sample(trial(0, FADING), FADING, seed=1)"
 )
 
 
@@ -159,48 +155,11 @@ def many_trials(trials: int, jobs: int) -> list[Row]:
     return rows
 
 
-def confirmations(repeats: int) -> list[Row]:
-    """PyMC, compiled once and given each patient, beside plain sampling of each patient."""
-    from models.confirm import sample, sample_plainly  # noqa: PLC0415 - memory without it first
-
-    trials = [trial(n, FADING) for n in range(repeats + 1)]
-    began = time.perf_counter()
-    sample(trials[-1], FADING, seed=1)
-    first = time.perf_counter() - began
-    warm_times = []
-    ess = []
-    for n in range(repeats):
-        began = time.perf_counter()
-        posterior = sample(trials[n], FADING, seed=n)
-        warm_times.append(time.perf_counter() - began)
-        figures = posterior.diagnostics
-        ess.append(min(figures.ess_bulk or 0.0, figures.ess_tail or 0.0))
-    quick, exactly, plainly = alternating(
-        [
-            lambda n: sample(trials[n], FADING, seed=n),
-            lambda n: answer(trials[n], FADING),
-            lambda n: sample_plainly(trials[n], FADING, seed=n),
-        ],
-        2,
-    )
-    per_hour = 3600 / statistics.median(warm_times)
-    fewest = f"smallest effective size {min(ess):.0f}"
-    return [
-        ("PyMC confirmation, warm worker", "0.6 s", middle(warm_times), fewest, ""),
-        ("the same", "", middle(quick), f"plain: {middle(plainly)}", ratio(quick, plainly)),
-        ("exact", "", middle(exactly), f"PyMC warm: {middle(quick)}", ratio(exactly, quick)),
-        ("PyMC confirmations per hour, one worker", "10,000", f"{per_hour:,.0f}", "", ""),
-        ("first confirmation of this process", "10 s", middle([first]), "", ""),
-        ("the same in a fresh process, imports included", "", middle([fresh(FRESH_PYMC)]), "", ""),
-    ]  # fmt: skip
-
-
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--trials", type=int, default=1000)
     parser.add_argument("--repeats", type=int, default=15)
-    parser.add_argument("--without-pymc", action="store_true")
     options = parser.parse_args()
     rows: list[Row] = one_patient(options.repeats) + many_trials(
         options.trials, os.cpu_count() or 1
@@ -209,10 +168,6 @@ def main() -> None:
     rows.append(
         ("peak memory of the process with the exact engine", "", f"{memory:.0f} MB", "", "")
     )
-    if not options.without_pymc:
-        rows += confirmations(min(options.repeats, 8))
-        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        rows.append(("peak memory of a worker with PyMC", "600 MB", f"{memory:.0f} MB", "", ""))
     table = Table(
         title="Engine: 84 days, 3 arms, 4 blocks, 10 % missing, 4,000 draws",
         headings=("work", "goal", "median", "beside it", "ratio"),

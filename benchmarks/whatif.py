@@ -123,7 +123,7 @@ def _measure(folder: Path, repeats: int, *, with_pymc: bool) -> list[tuple[str, 
 def _beside_pymc(
     data: TrialData, specification: Specification, whole: list[float]
 ) -> tuple[str, ...]:
-    from models.confirm import sample  # noqa: PLC0415 - memory without it first
+    from models.sampling import sample  # noqa: PLC0415 - memory without it first
 
     weighed = net_burden(data, specification)
     sample(weighed, specification, seed=0)

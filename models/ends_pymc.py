@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from models.burden import is_weighed, net_burden
 from models.data import TrialData
 from models.ends import intervals, offset_of
+from models.kernels import FILLS_UP
 from models.pain import Structure, log_density, model_data, state_terms, structure_of
 from models.specification import Specification
 
@@ -29,7 +30,7 @@ type Floats = NDArray[np.float64]
 
 BUCKET = 32
 """Days are filled up to a multiple of this."""
-_BY_DAY = ("gap", "target", "week", "in_period", "jump", "age")
+_BY_DAY = ("gap", "period", "target", "week", "age", "segment")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,7 @@ def ends_model_data(
         by_day += ["averaging", "member", "offset"]
     for name in by_day:
         values[name] = _filled_up(values[name], structure.days)
+    values["gap"][side.size :] = FILLS_UP
     return values
 
 
@@ -119,7 +121,7 @@ def build_ends_model(
         share = pt.switch(inside, pt.sigmoid(free), x["side"] * pt.softplus(free))
         latent = x["edge"] + x["step"] * share
         stretch = -pt.softplus(-free) - pt.switch(inside, pt.softplus(free), 0.0)
-        density = log_density(latent, terms, x, structure.crossover, x["counted"])
+        density = log_density(latent, terms, x, structure.crossover)
         density += (x["counted"] * stretch - 0.5 * (1.0 - x["counted"]) * free**2).sum()
         pm.Potential("rated", density)
         if structure.weighed:
@@ -134,6 +136,6 @@ def _fitted(data: TrialData, specification: Specification, *, weighed: bool) -> 
 
 
 def _filled_up(values: NDArray[np.generic], days: int) -> NDArray[np.generic]:
-    """Return the array with zeros (no gap, no exposure, not counted) up to so many days."""
+    """Return the array with zeros up to so many days."""
     missing = [(0, days - values.shape[0])] + [(0, 0)] * (values.ndim - 1)
     return np.pad(values, missing)

@@ -12,6 +12,8 @@ days when the arm is in force, for effects that build up slower than they fade.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -73,22 +75,39 @@ def exposures(target: Floats, speed: Floats, half_life: Floats) -> Floats:
     return result
 
 
-def switches(target: Floats, speed: Floats) -> tuple[Floats, Floats]:
-    """Return the same exposure as jumps of the target and the time since each.
+@dataclass(frozen=True, slots=True)
+class Switches:
+    """The changes of the targets, each the start of a segment of days.
 
-    ``w(t) = target(t) + sum_j jump_j 2 ** (-age_tj / h)`` over the jumps up to day t: a form
-    without recursion, for the engine that differentiates.
-
-    Returns:
-        jump: (J, K) size of each jump (before minus after), zero where an arm has none;
-        age: (T, J, K) days of fading since the jump, infinite before it.
+    Attributes:
+        jump: (S, K) target before minus target after, zero where an arm's does not change; of
+            segment 0, minus the target of an effect that begins on the first day.
+        wait: (S, K) days of fading from the start of the segment before to this one's.
+        segment: (T,) the segment of each day.
+        age: (T, K) days of fading since the start of a day's segment.
     """
-    days = target.shape[0]
+
+    jump: Floats
+    wait: Floats
+    segment: NDArray[np.int64]
+    age: Floats
+
+
+def switches(target: Floats, speed: Floats) -> Switches:
+    """Return the same exposure as jumps of the target and the fading since each.
+
+    ``w(t) = target(t) + left_s 2 ** (-age_t / h)`` on the days of segment s, where
+    ``left_s = left_(s - 1) 2 ** (-wait_s / h) + jump_s``: a form whose work grows with the
+    switches, for the engine that differentiates. The target is ``target`` (T, K), the speed of
+    fading ``speed`` (T, K); an arm fades on its own clock. An effect that begins on the first
+    day jumps in segment 0, from nothing.
+    """
     begins = np.isfinite(speed[0])
-    jumps = np.diff(target, axis=0, prepend=np.where(begins, 0.0, target[0])[None])
-    at = np.flatnonzero((jumps != 0).any(axis=1))
+    starts = np.flatnonzero((np.diff(target, axis=0) != 0).any(axis=1)) + 1
     clock = np.cumsum(np.where(np.isfinite(speed), speed, 0.0), axis=0)
-    earlier = np.vstack((np.zeros_like(clock[:1]), clock))[at]
-    age = clock[:, None, :] - earlier[None]
-    before = np.arange(days)[:, None] < at[None, :]
-    return -jumps[at], np.where(before[..., None], np.inf, age)
+    segment = np.searchsorted(starts, np.arange(target.shape[0]), side="right")
+    begun = np.concatenate([np.zeros((1, target.shape[1])), clock[starts - 1]])
+    first = np.where(begins, -target[0], 0.0)[np.newaxis]
+    jump = np.concatenate([first, target[starts - 1] - target[starts]])
+    wait = np.diff(begun, axis=0, prepend=0.0)
+    return Switches(jump, wait, segment.astype(np.int64), clock - begun[segment])

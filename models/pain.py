@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pymc as pm
@@ -22,16 +21,14 @@ from numpy.typing import NDArray
 
 from models.data import TrialData
 from models.exposure import speeds, switches, targets
+from models.operations import Tensor, daily_noise, fading
 from models.specification import (
-    HalfLifePerArm,
     HalfLifeShared,
     LogNormal,
     Specification,
 )
 
 type Floats = NDArray[np.float64]
-type Tensor = Any
-"""A node of the graph; PyTensor's own types say less than its name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +63,11 @@ def structure_of(specification: Specification) -> Structure:
 def model_data(data: TrialData, specification: Specification) -> dict[str, NDArray[np.generic]]:
     """Return the numbers of one trial by the names of the model's data containers.
 
-    Shapes: n observed days, K arms, J jumps of exposure, P observed periods.
+    Shapes: n observed days, K arms, S segments of exposure.
     """
     structure, priors = structure_of(specification), specification.priors
     rows = np.flatnonzero(data.observed)
     target = targets(data)
-    observed_periods, period = np.unique(data.day_period[rows], return_inverse=True)
     sd = (
         (priors.sd.mean_log, priors.sd.sd_log)
         if isinstance(priors.sd, LogNormal)
@@ -81,6 +77,7 @@ def model_data(data: TrialData, specification: Specification) -> dict[str, NDArr
     values: dict[str, NDArray[np.generic]] = {
         "rating": data.outcome[rows],
         "gap": np.diff(rows, prepend=rows[0]).astype(np.float64),
+        "period": np.unique(data.day_period[rows], return_inverse=True)[1].astype(np.int64),
         "target": target[rows],
         "prior_level": np.array((priors.level.mean, priors.level.sd)),
         "prior_arm": np.array((priors.arm.mean, priors.arm.sd)),
@@ -91,20 +88,26 @@ def model_data(data: TrialData, specification: Specification) -> dict[str, NDArr
         values["week"] = data.week[rows]
         values["prior_trend"] = np.array((priors.trend_per_week.mean, priors.trend_per_week.sd))
     if structure.period_effect:
-        values["in_period"] = np.eye(observed_periods.size)[period]
         values["prior_period_sd"] = np.array((priors.period_sd.scale,))
     if structure.carryover:
-        jump, age = switches(target, speeds(data, specification))
-        age = age[rows]
-        values["jump"] = np.where(np.isfinite(age), jump, 0.0)
-        values["age"] = np.where(np.isfinite(age), age, 0.0)
-        half_life = priors.half_life
-        centre = np.log(np.array(specification.prior_half_lives()))
-        if isinstance(half_life, HalfLifePerArm):
-            values["prior_half_life"] = np.stack((centre, np.full_like(centre, half_life.sd_log)))
-        else:
-            values["prior_half_life"] = np.array((half_life.mean_log, half_life.sd_log))
+        switched = switches(target, speeds(data, specification))
+        values |= {
+            "jump": switched.jump,
+            "wait": switched.wait,
+            "age": switched.age[rows],
+            "segment": switched.segment[rows],
+            "prior_half_life": _half_life_prior(specification),
+        }
     return values
+
+
+def _half_life_prior(specification: Specification) -> Floats:
+    """Mean and SD of the log half-life: (2,) of the one shared, (2, K) of each arm's own."""
+    half_life = specification.priors.half_life
+    if isinstance(half_life, HalfLifeShared):
+        return np.array((half_life.mean_log, half_life.sd_log))
+    centre = np.log(np.array(specification.prior_half_lives()))
+    return np.stack((centre, np.full_like(centre, half_life.sd_log)))
 
 
 def build_pain_model(data: TrialData, specification: Specification) -> pm.Model:
@@ -142,75 +145,74 @@ def state_terms(x: Mapping[str, Tensor], structure: Structure) -> Terms:
         x: data containers by name, as from :func:`model_data`.
         structure: which terms there are.
     """
-    level = pm.Normal("level", x["prior_level"][0], x["prior_level"][1])
-    arm = pm.Normal("arm", x["prior_arm"][0], x["prior_arm"][1], shape=structure.arms)
+    level, arm_mean = _level_and_arms(x["prior_level"], x["prior_arm"], structure.arms)
     sd = _daily_sd(x["prior_sd"], structure)
-    phi = pm.TruncatedNormal(
-        "autocorrelation",
-        x["prior_phi"][0],
-        x["prior_phi"][1],
-        lower=x["prior_phi"][2],
-        upper=x["prior_phi"][3],
-    )
+    phi = _autocorrelation(x["prior_phi"])
     exposure = x["target"]
     if structure.carryover:
         half_life = _half_life(x["prior_half_life"], structure)
-        fading = pt.exp(-np.log(2.0) * x["age"] / half_life)
-        exposure = exposure + (x["jump"] * fading).sum(axis=1)
-    expected = level + exposure @ arm
+        exposure = exposure + fading(x["jump"], x["wait"], x["age"], x["segment"], half_life)
+    expected = level + exposure @ (arm_mean - level)
     if structure.trend:
         trend = pm.Normal("trend_per_week", x["prior_trend"][0], x["prior_trend"][1])
         expected = expected + trend * x["week"]
-    pm.Deterministic("arm_mean", level + arm)
     return Terms(expected, sd, phi)
 
 
 def log_density(
-    outcome: Tensor,
-    terms: Terms,
-    x: Mapping[str, Tensor],
-    structure: Structure,
-    counted: Tensor | float = 1.0,
+    outcome: Tensor, terms: Terms, x: Mapping[str, Tensor], structure: Structure
 ) -> Tensor:
     """Return the log density of the observed days, period effects integrated out.
 
     Args:
         outcome: (n,) what was observed, or the latent outcome.
         terms: as stated by :func:`state_terms`.
-        x: data containers by name.
+        x: data containers by name; rows whose gap is ``FILLS_UP`` count for nothing.
         structure: which terms there are.
-        counted: (n,) 0 for days that only fill up an array, at its end; 1 otherwise.
     """
-    # Given the day before, however long ago, today's noise is normal around its rest.
-    rest = pt.switch(pt.gt(x["gap"], 0), terms.phi ** x["gap"], 0.0)
-    fresh_sd = terms.sd * pt.sqrt(1.0 - rest**2)
-    surprise = counted * _less_the_rest(outcome - terms.expected, rest) / fresh_sd
-    result = (counted * (pm.logp(pm.Normal.dist(), surprise) - pt.log(fresh_sd))).sum()
+    period_sd: Tensor = pt.as_tensor(0.0)
     if structure.period_effect:
         # Half-normal, without its wall at zero: only the square enters, so the sign is free.
         period_sd = pm.Normal("period_sd_signed", 0.0, x["prior_period_sd"][0])
         pm.Deterministic("period_sd", pt.abs(period_sd))
-        in_period = _less_the_rest(x["in_period"], rest[:, None]) / fresh_sd[:, None]
-        result += _of_period_effects(surprise, period_sd * in_period)
-    return result
+    residual = outcome - terms.expected
+    return daily_noise(residual, x["gap"], x["period"], terms.sd, terms.phi, period_sd)
 
 
-def _less_the_rest(daily: Tensor, rest: Tensor) -> Tensor:
-    """What is new on each observed day: its value less what rests of the one before."""
-    return pt.concatenate([daily[:1], daily[1:] - rest[1:] * daily[:-1]])
+def _level_and_arms(prior_level: Tensor, prior_arm: Tensor, arms: int) -> tuple[Tensor, Tensor]:
+    r"""State :math:`\alpha \sim \mathrm N(l, s_l)` and K times :math:`\tau \sim \mathrm N(m, s)`.
 
-
-def _of_period_effects(surprise: Tensor, effect: Tensor) -> Tensor:
-    """What standard normal period effects add to the log density, integrated out.
-
-    ``surprise`` (n,) is standard normal given the effects; ``effect`` (n, P) is what one unit
-    of each period's effect adds to it. By the matrix determinant and inversion lemmas only a
-    P x P matrix is factored, and the number of parameters does not depend on P, so that one
-    compiled model serves any number of periods.
+    The days tell the arms' means :math:`\alpha + \tau_k` well and the level hardly. So the same
+    joint prior is stated as: the middle of the arms' means, the level given it, and the K - 1
+    contrasts around it. All that a level and the middle share is what the level brings.
     """
-    factor = pt.linalg.cholesky(pt.identity_like(effect.T @ effect) + effect.T @ effect)
-    explained = pt.linalg.solve_triangular(factor, effect.T @ surprise, lower=True)
-    return 0.5 * (explained**2).sum() - pt.log(pt.diag(factor)).sum()
+    of_middle = prior_level[1] ** 2 + prior_arm[1] ** 2 / arms
+    share = prior_level[1] ** 2 / of_middle
+    centre = prior_level[0] + prior_arm[0]
+    middle = pm.Normal("middle", centre, pt.sqrt(of_middle))
+    level = pm.Normal(
+        "level",
+        prior_level[0] + share * (middle - centre),
+        prior_level[1] * pt.sqrt(1.0 - share),
+    )
+    contrast = pm.Normal("contrast", 0.0, prior_arm[1], shape=arms - 1)
+    return level, pm.Deterministic("arm_mean", middle + _contrasts(arms) @ contrast)
+
+
+def _contrasts(arms: int) -> Floats:
+    """(K, K - 1) orthonormal columns that sum to zero (Helmert's)."""
+    columns = np.tri(arms - 1, arms).T - np.eye(arms, arms - 1, k=-1) * np.arange(1, arms)
+    return np.asarray(columns / np.linalg.norm(columns, axis=0))
+
+
+def _autocorrelation(prior: Tensor) -> Tensor:
+    """A normal cut off at two ends: uniform between them, times the normal density.
+
+    PyMC's own truncated normal computes a constant from its ends in every step.
+    """
+    phi = pm.Uniform("autocorrelation", prior[2], prior[3])
+    pm.Potential("autocorrelation_prior", pm.logp(pm.Normal.dist(prior[0], prior[1]), phi))
+    return phi
 
 
 def _daily_sd(prior: Tensor, structure: Structure) -> Tensor:
@@ -220,7 +222,8 @@ def _daily_sd(prior: Tensor, structure: Structure) -> Tensor:
 
 
 def _half_life(prior: Tensor, structure: Structure) -> Tensor:
-    """One half-life (scalar) or one for each arm (K,), in days."""
+    """(K,) half-lives in days, each arm's own or all the same."""
     if structure.shared_half_life:
-        return pm.LogNormal("half_life", prior[0], prior[1])
+        shared = pm.LogNormal("half_life", prior[0], prior[1])
+        return pt.full((structure.arms,), shared)
     return pm.LogNormal("half_life", prior[0], prior[1], shape=structure.arms)

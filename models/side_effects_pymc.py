@@ -112,7 +112,10 @@ def _exposure(data: TrialData, specification: Specification, answered: NDArray[n
     else:
         assert isinstance(prior, HalfLifePerArm)  # noqa: S101  # there are two kinds
         half_life = pm.LogNormal("half_life", centre, prior.sd_log, shape=centre.size)
-    jump, age = switches(targets(data), speeds(data, specification))
-    age = age[answered]
-    fading = pt.exp(-np.log(2.0) * np.where(np.isfinite(age), age, 0.0) / half_life)
-    return target + (np.where(np.isfinite(age), jump, 0.0) * fading).sum(axis=1)
+    switched = switches(targets(data), speeds(data, specification))
+    left, at_starts = pt.zeros(centre.size), []
+    for jump, wait in zip(switched.jump, switched.wait, strict=True):
+        left = left * pt.exp(-np.log(2.0) * wait / half_life) + jump
+        at_starts.append(left)
+    fading = pt.exp(-np.log(2.0) * switched.age[answered] / half_life)
+    return target + pt.stack(at_starts)[switched.segment[answered]] * fading

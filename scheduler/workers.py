@@ -22,6 +22,7 @@ from sqlalchemy.orm import Session
 
 from models.analysis import Analysis, analyze
 from models.operating import Characteristics, Study, calibrate
+from scheduler.compiled import keep_compiled_in
 from scheduler.pool import MOST_ATTEMPTS, Clock, Pool, Sessions, Taken, Work, process_pool
 from trials.keys import Vault
 from trials.services import calibration
@@ -75,14 +76,15 @@ def run_fit(task: FitTask, folder: Path, vault: Vault, *, confirm: bool) -> Fini
     """Run one analysis from plain values; this is all that happens in a worker process."""
     if not confirm:
         return _finished(task, analyze(task.data, task.specification, seed=task.seed), "")
-    from models import confirm as engines  # noqa: PLC0415  # PyMC is loaded only where it is used
+    from models.confirm import confirm as confirm_with_both  # noqa: PLC0415  # PyMC only where it is used
+    from models.draws import save_draws  # noqa: PLC0415
 
-    analysis = engines.confirm(task.data, task.specification, seed=task.seed)
+    analysis = confirm_with_both(task.data, task.specification, seed=task.seed)
     if analysis.burden is None:
         return _finished(task, analysis, "")
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     with TemporaryDirectory(prefix="lenitive-") as private:
-        engines.save_draws(Path(private) / "draws.nc", analysis.burden)
+        save_draws(Path(private) / "draws.nc", analysis.burden)
         sealed = seal_draws(vault, task.fit, (Path(private) / "draws.nc").read_bytes())
     draft = folder / f".{os.getpid()}.{task.draws_file}"
     draft.write_bytes(sealed)
@@ -96,9 +98,9 @@ def _finished(task: FitTask, analysis: Analysis, draws_file: str) -> Finished:
 
 def run_look(task: FitTask) -> Analysis:
     """Run one planned look with both engines; its draws are not kept."""
-    from models import confirm as engines  # noqa: PLC0415  # PyMC is loaded only where it is used
+    from models.confirm import confirm  # noqa: PLC0415  # PyMC is loaded only where it is used
 
-    return engines.confirm(task.data, task.specification, seed=task.seed)
+    return confirm(task.data, task.specification, seed=task.seed)
 
 
 def run_study(study: Study, trials: int, scenario_trials: int) -> Studied:
@@ -214,6 +216,8 @@ class FitWorkers:
         lease: timedelta = LEASE,
         executor: Callable[[], Executor] | None = None,
     ) -> None:
+        keep_compiled_in(settings.compiled)
+
         def pool(most: int, *kinds: Work[Any, Any, Any]) -> Pool:
             return Pool(kinds, sessions, name, clock, most=most, lease=lease, executor=executor)
 
@@ -247,6 +251,7 @@ def run_waiting_fits(
     sessions: Sessions, settings: Settings, vault: Vault, name: str, clock: Clock
 ) -> int:
     """Run the analyses and looks that are due in this process, one by one; return how many."""
+    keep_compiled_in(settings.compiled)
     works: tuple[Work[Any, Any, Any], ...] = (FitWork(settings, vault), LookWork(settings, vault))
     return sum(_run_waiting(work, sessions, name, clock) for work in works)
 

@@ -1,6 +1,7 @@
 """Databases for tests: every test that asks for ``engine`` runs on SQLite and PostgreSQL."""
 
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -12,6 +13,9 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from trials.store.database import open_engine, session_maker
 from trials.store.schema import upgrade_schema
+
+# Compiled models outlive a run of the tests; every worker process started from here finds them.
+os.environ.setdefault("PYTENSOR_FLAGS", f"base_compiledir={Path(sys.prefix) / 'compiled'}")
 
 SUNDAY_NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 

@@ -20,6 +20,7 @@ class Settings(BaseSettings):
 
     Attributes:
         data_dir: folder of the embedded database, keys, draws and dropped mail.
+        compiled_dir: folder of compiled models; empty means ``data_dir``/compiled.
         database_url: SQLAlchemy address; empty means SQLite in ``data_dir``.
         public_url: address under which people reach the site, used in links of e-mails.
         host: address the web server listens on.
@@ -50,6 +51,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="LENITIVE_", frozen=True, extra="ignore")
 
     data_dir: Path = Path("var")
+    compiled_dir: Path | None = None
     database_url: str = ""
     public_url: HttpUrl | None = None
     host: str = "127.0.0.1"
@@ -78,6 +80,11 @@ class Settings(BaseSettings):
     def database(self) -> str:
         """Address of the database; the embedded one by default."""
         return self.database_url or f"sqlite:///{(self.data_dir / 'lenitive.sqlite').resolve()}"
+
+    @cached_property
+    def compiled(self) -> Path:
+        """Folder of compiled models, which all processes that run analyses share."""
+        return (self.compiled_dir or self.data_dir / "compiled").resolve()
 
     @cached_property
     def address(self) -> str:

@@ -8,24 +8,20 @@ import numpy as np
 import pytest
 
 from models import exact
+from models.agreement import compare_engines
 from models.analysis import Agreement
+from models.confirm import confirm
 from models.decision import Kind
+from models.draws import load_draws, save_draws
 from models.posterior import Diagnostics, Engine, Posterior
+from models.sampling import sample
 from models.words import render
 
 pytestmark = pytest.mark.sampling
 
 
-@pytest.fixture(scope="module")
-def confirm():
-    """Imported late: PyMC takes seconds to load, and only these tests need it."""
-    from models import confirm as module
-
-    return module
-
-
-def test_two_engines_that_share_no_formula_agree(confirm, trial, fading):
-    analysis = confirm.confirm(trial, fading, seed=3)
+def test_two_engines_that_share_no_formula_agree(trial, fading):
+    analysis = confirm(trial, fading, seed=3)
 
     assert analysis.agreement.agrees
     assert analysis.agreement.mean < 0.1
@@ -42,7 +38,7 @@ def test_two_engines_that_share_no_formula_agree(confirm, trial, fading):
         ), name
 
 
-def test_a_compiled_model_serves_a_patient_with_other_days(confirm, trial, fading):
+def test_a_compiled_model_serves_a_patient_with_other_days(trial, fading):
     short = replace(
         trial.with_outcome(trial.outcome),
         day_arm=trial.day_arm[:63].copy(),
@@ -51,9 +47,9 @@ def test_a_compiled_model_serves_a_patient_with_other_days(confirm, trial, fadin
         in_analysis=trial.in_analysis[:63].copy(),
         taken=trial.taken[:63].copy(),
     )
-    sampled = confirm.sample(short, fading, seed=1)
+    sampled = sample(short, fading, seed=1)
 
-    agreement = confirm.compare_engines(exact.fit(short, fading, seed=1), sampled, fading)
+    agreement = compare_engines(exact.fit(short, fading, seed=1), sampled, fading)
     assert agreement.agrees
 
 
@@ -67,22 +63,22 @@ def failing(trial, specification, **changes):
 
 
 @pytest.mark.parametrize("failure", [{"r_hat": 1.2}, {"ess_bulk": 100.0}, {"divergences": 5}])
-def test_a_sampler_that_failed_is_never_believed(confirm, trial, specification, failure):
+def test_a_sampler_that_failed_is_never_believed(trial, specification, failure):
     sampler = failing(trial, specification, **failure)
 
-    verdict = confirm.confirm(trial, specification, seed=1, sampler=sampler).verdict
+    verdict = confirm(trial, specification, seed=1, sampler=sampler).verdict
 
     assert verdict.kind is Kind.REFUSED
     assert "did not converge" in render(verdict.reasons[0])
     assert verdict.p_best == {}
 
 
-def test_engines_that_disagree_are_both_refused(confirm, trial, specification):
+def test_engines_that_disagree_are_both_refused(trial, specification):
     def shifted(*_):
         posterior = failing(trial, specification)()
         return replace(posterior, arm_mean=posterior.arm_mean + np.array([0.0, 1.0, 0.0]))
 
-    analysis = confirm.confirm(trial, specification, seed=1, sampler=shifted)
+    analysis = confirm(trial, specification, seed=1, sampler=shifted)
 
     assert analysis.verdict.kind is Kind.REFUSED
     assert "disagree" in render(analysis.verdict.reasons[0])
@@ -94,11 +90,11 @@ def test_agreement_allows_for_chance_and_no_more():
     assert not Agreement(0.03, 0.051, 0.03, 0.05).agrees
 
 
-def test_draws_survive_being_kept(confirm, trial, fading, tmp_path):
+def test_draws_survive_being_kept(trial, fading, tmp_path):
     posterior = exact.fit(trial, fading, seed=1, draws=50)
-    confirm.save_draws(tmp_path / "draws.nc", posterior)
+    save_draws(tmp_path / "draws.nc", posterior)
 
-    kept: Posterior = confirm.load_draws(tmp_path / "draws.nc")
+    kept: Posterior = load_draws(tmp_path / "draws.nc")
 
     assert np.array_equal(kept.arm_mean, posterior.arm_mean)
     assert kept.parameters.keys() == posterior.parameters.keys()

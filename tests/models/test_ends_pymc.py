@@ -7,10 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from models import confirm, ends
-from models.confirm import compare_engines, sample_ends
+from models import ends
+from models.agreement import compare_engines
+from models.confirm import confirm
 from models.data import TrialData, trial_data
 from models.ends_pymc import BUCKET, build_ends_model, ends_model_data, ends_structure_of
+from models.sampling import sample_ends
 from models.simulate import SimulatedPatient, simulate_trial
 from models.specification import Arm, Ends, Specification
 
@@ -34,7 +36,7 @@ def test_days_are_filled_up_so_that_one_model_serves_many_patients():
     structure = ends_structure_of(data, TWO)
 
     assert structure.days % BUCKET == 0
-    assert {values[n].shape[0] for n in ("gap", "target", "week", "in_period", "edge")} == {
+    assert {values[n].shape[0] for n in ("gap", "target", "week", "period", "edge")} == {
         structure.days
     }
     assert values["counted"].sum() == data.observed.sum()
@@ -49,8 +51,11 @@ def test_the_density_is_that_of_the_formula():
     point = model.initial_point()
     free = np.zeros(BUCKET)
     free[:3] = [0.3, -0.2, 0.5]
-    point |= {"day": free, "level": np.array(2.0), "arm": np.array([-0.5, 4.0])}
-    rated = float(model.compile_fn(model.potentials[0], point_fn=True)(point))
+    # Arm means 1.5 and 6.0: their middle, and what stands between them.
+    point |= {"day": free, "level": np.array(2.0), "middle": np.array(3.75)}
+    point |= {"contrast": np.array([-4.5 / np.sqrt(2)])}
+    (density,) = model.replace_rvs_by_values([model["rated"]])
+    rated = float(model.compile_fn(density, point_fn=True, mode="FAST_COMPILE")(point))
     sd = float(np.exp(point["sd_log__"]))
     low, high = plain.priors.autocorrelation.low, plain.priors.autocorrelation.high
     share = 1 / (1 + np.exp(-point["autocorrelation_interval__"]))
@@ -91,7 +96,7 @@ def test_both_engines_confirm_a_verdict_about_the_net_burden():
     data = replace(data, bothers={"bother": bother})
     specification = replace(TWO, weights={"bother": 0.5}, ends=Ends.BY_RULE)
 
-    analysis = confirm.confirm(data, specification, seed=1)
+    analysis = confirm(data, specification, seed=1)
 
     assert analysis.agreement.agrees
     assert analysis.burden.rounds

@@ -56,16 +56,29 @@ def test_a_slow_onset_builds_up_slower_than_it_fades():
     assert w[3:, 0] == pytest.approx(rising[1] * np.array([0.5**0.5, 0.5]))
 
 
+def from_switches(target, speed, half_life):
+    """Return exposures by the formula of the engine that differentiates."""
+    switched = switches(target, speed)
+    left = np.zeros_like(switched.jump)
+    for s, (jump, wait) in enumerate(zip(switched.jump, switched.wait, strict=True)):
+        left[s] = (left[s - 1] * np.exp2(-wait / half_life) if s else 0.0) + jump
+    return target + left[switched.segment] * np.exp2(-switched.age / half_life)
+
+
 @given(
     st.lists(st.integers(-1, 1), min_size=1, max_size=40),
     st.lists(st.sampled_from([0.0, 0.5, 1.0]), min_size=40, max_size=40),
     st.floats(0.25, 20.0),
     st.floats(0.25, 20.0),
     st.one_of(st.none(), st.floats(0.25, 20.0)),
+    st.booleans(),
 )
-def test_recursion_and_sum_of_switches_are_the_same_exposure(arm, taken, h_a, h_b, onset):
+def test_recursion_and_sum_of_switches_are_the_same_exposure(
+    arm, taken, h_a, h_b, onset, in_force_before
+):
     """The two engines compute exposure by different formulas; they must agree."""
     specification = Specification(
+        in_force_before=in_force_before,
         arms=(
             Arm(label="A", half_life_days=3.0, onset_half_life_days=onset),
             Arm(label="B", half_life_days=1.0),
@@ -74,8 +87,7 @@ def test_recursion_and_sum_of_switches_are_the_same_exposure(arm, taken, h_a, h_
     data = trial_data(("A", "B"), arm, np.zeros(len(arm)), taken=taken[: len(arm)])
     target, speed, half_life = targets(data), speeds(data, specification), np.array([h_a, h_b])
 
-    jump, age = switches(target, speed)
-    summed = target + (jump * np.exp2(-age / half_life)).sum(axis=1)
+    summed = from_switches(target, speed, half_life)
 
     assert exposures(target, speed, half_life) == pytest.approx(summed, abs=1e-12)
     assert (summed >= -1e-12).all()

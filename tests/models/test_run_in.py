@@ -13,7 +13,7 @@ from models.criticism import learned
 from models.data import NO_ARM, trial_data
 from models.decision import Kind
 from models.errors import ModelInputError
-from models.exposure import exposures, speeds, switches, targets
+from models.exposure import exposures, speeds, targets
 from models.fitting import fit_outcome
 from models.items import SideEffectItem
 from models.run_in import RUN_IN_MEAN, with_run_in
@@ -115,11 +115,8 @@ def test_an_effect_that_begins_on_the_first_day_builds_up_from_nothing(onset):
     speed, half_life = speeds(data, begins), np.array([2.0, 1.0])
 
     w = exposures(targets(data), speed, half_life)
-    jump, age = switches(targets(data), speed)
-    fading = np.where(np.isfinite(age), np.exp2(-age / half_life), 0.0)
 
     assert w[0, 0] == pytest.approx(1 - 0.5 ** (1 / (onset or 2.0)))
-    assert targets(data) + (jump * fading).sum(axis=1) == pytest.approx(w)
     in_force = exposures(
         targets(data), speeds(data, replace(begins, in_force_before=True)), half_life
     )

@@ -16,7 +16,17 @@ MODULES = sorted(
     for path in FOLDER.rglob("*.py")
     if path.name != "__init__.py"
 )
-SAMPLING = {"models.pain", "models.ends_pymc", "models.side_effects_pymc", "models.confirm"}
+SAMPLING = {
+    "models.compiling",
+    "models.confirm",
+    "models.draws",
+    "models.ends_pymc",
+    "models.kernels",
+    "models.operations",
+    "models.pain",
+    "models.sampling",
+    "models.side_effects_pymc",
+}
 
 
 @pytest.mark.parametrize("module", MODULES)

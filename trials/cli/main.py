@@ -40,6 +40,7 @@ COMMANDS: Mapping[str, Command] = {
     "user": Command("trials.cli.user:user", "Look after the accounts of the staff."),
     "audit": Command("trials.cli.audit:audit", "Check the audit trail."),
     "returned": Command("trials.cli.returned:returned", "Read an e-mail that came back."),
+    "warm": Command("trials.cli.warm:warm", "Compile the models beforehand."),
     "draws": Command("trials.cli.draws:draws", "Take out the draws of an analysis."),
     "analyze": Command("trials.cli.analyze:analyze", "Analyze diary files without a server."),
     "simulate": Command("trials.cli.simulate:simulate", "Say what a design can tell."),

@@ -209,7 +209,7 @@ def _engines(engine: str) -> dict[str, Fit]:
 
 
 def _sampled(data: TrialData, specification: Specification) -> Posterior:
-    from models.confirm import sample  # noqa: PLC0415 - PyMC takes seconds to load
+    from models.sampling import sample  # noqa: PLC0415 - PyMC takes seconds to load
 
     return sample(data, specification, seed=1, draws=PARITY_DRAWS // 4, tune=1000)
 

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 from trials.domain.blinding import Blinding
 from trials.domain.calendar import Pause, Period
 from trials.domain.consent import OnWithdrawal
-from trials.domain.life_cycle import State
+from trials.domain.life_cycle import RESULT_KNOWN, State
 from trials.domain.protocol import Protocol
 from trials.store.account import AccountRow, PatientRow, SiteRow
 from trials.store.base import Base, Json, new_public_id
@@ -257,6 +257,19 @@ def frozen_protocol(session: Session, trial_id: int) -> ProtocolRow | None:
         .limit(1)
     )
     return session.scalar(query)
+
+
+def arms_under_way(session: Session) -> set[int]:
+    """Return how many arms the trials compare whose result is still to come."""
+    query = (
+        select(ProtocolRow)
+        .join(TrialRow, TrialRow.id == ProtocolRow.trial_id)
+        .where(
+            TrialRow.state.not_in(RESULT_KNOWN),
+            ProtocolRow.frozen_at.is_not(None),
+        )
+    )
+    return {len(row.value.design.arms) for row in session.scalars(query)}
 
 
 def protocols_of_trial(session: Session, trial_id: int) -> list[ProtocolRow]:
