@@ -56,6 +56,43 @@ def test_a_slow_onset_builds_up_slower_than_it_fades():
     assert w[3:, 0] == pytest.approx(rising[1] * np.array([0.5**0.5, 0.5]))
 
 
+def test_a_switch_is_a_jump_and_the_time_since():
+    """A for two days, then B, which builds up twice as fast."""
+    target = np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 1.0]])
+    speed = np.array([[1.0, 1.0], [1.0, 1.0], [1.0, 2.0], [1.0, 2.0]])
+
+    jump, age = switches(target, speed)
+
+    assert jump.tolist() == [[1.0, -1.0]]
+    assert age[:, 0, 0].tolist() == [np.inf, np.inf, 1.0, 2.0]
+    assert age[:, 0, 1].tolist() == [np.inf, np.inf, 2.0, 4.0]
+
+
+def test_a_missed_dose_is_two_switches_of_its_arm_alone():
+    jump, age = switches(np.array([[0.0, 1.0], [0.0, 0.5], [0.0, 1.0]]), np.ones((3, 2)))
+
+    assert jump.tolist() == [[0.0, 0.5], [0.0, -0.5]]
+    assert age[:, 0, 1].tolist() == [np.inf, 1.0, 2.0]
+    assert age[:, 1, 1].tolist() == [np.inf, np.inf, 1.0]
+
+
+def test_an_arm_heads_for_the_dose_that_was_taken_while_it_is_in_force():
+    data = trial_data(("A", "B"), [0, 1, NO_ARM, 1], np.zeros(4), taken=[1.0, 0.5, 1.0, 0.0])
+
+    assert targets(data).tolist() == [[1.0, 0.0], [0.0, 0.5], [0.0, 0.0], [0.0, 0.0]]
+
+
+def test_an_onset_changes_the_speed_on_the_days_of_its_arm_only():
+    slow = replace(
+        SPECIFICATION,
+        arms=(Arm(label="A", half_life_days=2.0, onset_half_life_days=4.0), SPECIFICATION.arms[1]),
+    )
+    data = trial_data(("A", "B"), [0, 1, NO_ARM, 0], np.zeros(4))
+
+    assert speeds(data, slow).tolist() == [[0.5, 1.0], [1.0, 1.0], [1.0, 1.0], [0.5, 1.0]]
+    assert speeds(data, SPECIFICATION).tolist() == [[1.0, 1.0]] * 4
+
+
 @given(
     st.lists(st.integers(-1, 1), min_size=1, max_size=40),
     st.lists(st.sampled_from([0.0, 0.5, 1.0]), min_size=40, max_size=40),
