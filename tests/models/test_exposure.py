@@ -117,3 +117,25 @@ def test_recursion_and_sum_of_switches_are_the_same_exposure(arm, taken, h_a, h_
     assert exposures(target, speed, half_life) == pytest.approx(summed, abs=1e-12)
     assert (summed >= -1e-12).all()
     assert (summed <= 1 + 1e-12).all()
+
+
+def test_many_half_lives_at_once_are_each_by_itself():
+    data = trial_data(("A", "B"), [0, 0, 1, 1, 0], np.zeros(5))
+    target, speed = targets(data), speeds(data, SPECIFICATION)
+    every = np.array([[0.5, 1.0, 2.0], [3.0, 1.0, 0.25]])
+
+    together = exposures(target, speed, every)
+
+    assert together.shape == (5, 2, 3)
+    for point in range(3):
+        alone = exposures(target, speed, every[:, point])
+        assert together[:, :, point] == pytest.approx(alone)
+
+
+def test_twice_the_speed_is_half_the_half_life():
+    target = np.array([[1.0, 0.0], [0.0, 1.0], [0.0, 1.0]])
+    half_life = np.array([3.0, 2.0])
+
+    fast = exposures(target, np.full((3, 2), 2.0), half_life)
+
+    assert fast == pytest.approx(exposures(target, np.ones((3, 2)), half_life / 2))
