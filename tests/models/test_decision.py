@@ -190,6 +190,8 @@ def test_relative_relief_is_measured_from_the_good_end():
     burden = -np.tile([50.0, 70.0, 50.0], (100, 1))
 
     assert "by 30 % or more is more than 99" in messages(decide(burden, specification).reasons)
+    burden = -np.tile([50.0, 64.0, 50.0], (100, 1))
+    assert "by 30 % or more is less than 1" in messages(decide(burden, specification).reasons)
 
 
 # -- before the fit ---------------------------------------------------------------------------
@@ -346,9 +348,9 @@ def test_a_verdict_tells_what_each_choice_would_lose():
 
 
 def test_the_best_arm_is_told_from_each_other_arm_by_its_sizes():
-    """A is two points of ten below B and three below C, exactly."""
+    """On 10 to 110 one point of ten is 10: A is 15 below B and 25 below C, exactly."""
     wide = replace(THREE, scale=Scale(10, 110))
-    verdict = decide(np.tile([60.0, 80.0, 90.0], (50, 1)), wide)
+    verdict = decide(np.tile([60.0, 75.0, 85.0], (50, 1)), wide)
 
     assert render(verdict.sentence) == (
         "A is best for this patient: the chance is more than 99 in 100."
@@ -357,7 +359,7 @@ def test_the_best_arm_is_told_from_each_other_arm_by_its_sizes():
     assert [render(reason) for reason in verdict.reasons] == [
         f"The chance that A is better than B is {sure}.",
         f"The chance that A is better than B by 10 points or more is {sure}.",
-        f"The chance that A is better than B by 20 points or more is {sure}.",
+        f"The chance that A is better than B by 20 points or more is {never}.",
         f"The chance that the burden on A is lower than on B by 30 % or more is {never}.",
         f"The chance that A is better than C is {sure}.",
         f"The chance that A is better than C by 10 points or more is {sure}.",

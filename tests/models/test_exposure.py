@@ -65,6 +65,56 @@ def from_switches(target, speed, half_life):
     return target + left[switched.segment] * np.exp2(-switched.age / half_life)
 
 
+def test_a_switch_is_a_jump_and_the_time_since():
+    """A for two days, then B, which builds up twice as fast."""
+    target = np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 1.0]])
+    speed = np.array([[np.inf, 1.0], [1.0, 1.0], [1.0, 2.0], [1.0, 2.0]])
+
+    found = switches(target, speed)
+
+    assert found.jump.tolist() == [[0.0, 0.0], [1.0, -1.0]]
+    assert found.segment.tolist() == [0, 0, 1, 1]
+    assert found.age[2:].tolist() == [[1.0, 2.0], [2.0, 4.0]]
+    assert found.wait[1].tolist() == [1.0, 2.0]
+
+
+def test_a_missed_dose_is_two_switches_of_its_arm_alone():
+    speed = np.array([[1.0, np.inf], [1.0, 1.0], [1.0, 1.0]])
+
+    found = switches(np.array([[0.0, 1.0], [0.0, 0.5], [0.0, 1.0]]), speed)
+
+    assert found.jump.tolist() == [[0.0, 0.0], [0.0, 0.5], [0.0, -0.5]]
+    assert found.segment.tolist() == [0, 1, 2]
+    assert found.age[1:, 1].tolist() == [1.0, 1.0]
+    assert found.wait[2, 1] == 1.0
+
+
+def test_what_begins_on_the_first_day_is_a_switch_from_nothing():
+    found = switches(np.array([[1.0], [1.0]]), np.array([[0.5], [0.5]]))
+
+    assert found.jump.tolist() == [[-1.0]]
+    assert found.age.tolist() == [[0.5], [1.0]]
+
+
+def test_an_arm_heads_for_the_dose_that_was_taken_while_it_is_in_force():
+    data = trial_data(("A", "B"), [0, 1, NO_ARM, 1], np.zeros(4), taken=[1.0, 0.5, 1.0, 0.0])
+
+    assert targets(data).tolist() == [[1.0, 0.0], [0.0, 0.5], [0.0, 0.0], [0.0, 0.0]]
+
+
+def test_an_onset_changes_the_speed_on_the_days_of_its_arm_only():
+    slow = replace(
+        SPECIFICATION,
+        arms=(Arm(label="A", half_life_days=2.0, onset_half_life_days=4.0), SPECIFICATION.arms[1]),
+    )
+    data = trial_data(("A", "B"), [0, 1, NO_ARM, 0], np.zeros(4))
+
+    begun = replace(slow, in_force_before=False)
+    assert speeds(data, begun).tolist() == [[0.5, 1.0], [1.0, 1.0], [1.0, 1.0], [0.5, 1.0]]
+    assert speeds(data, slow)[0].tolist() == [np.inf, 1.0]
+    assert speeds(data, slow)[1:].tolist() == speeds(data, begun)[1:].tolist()
+
+
 @given(
     st.lists(st.integers(-1, 1), min_size=1, max_size=40),
     st.lists(st.sampled_from([0.0, 0.5, 1.0]), min_size=40, max_size=40),
@@ -82,7 +132,7 @@ def test_recursion_and_sum_of_switches_are_the_same_exposure(
         arms=(
             Arm(label="A", half_life_days=3.0, onset_half_life_days=onset),
             Arm(label="B", half_life_days=1.0),
-        )
+        ),
     )
     data = trial_data(("A", "B"), arm, np.zeros(len(arm)), taken=taken[: len(arm)])
     target, speed, half_life = targets(data), speeds(data, specification), np.array([h_a, h_b])
@@ -92,3 +142,25 @@ def test_recursion_and_sum_of_switches_are_the_same_exposure(
     assert exposures(target, speed, half_life) == pytest.approx(summed, abs=1e-12)
     assert (summed >= -1e-12).all()
     assert (summed <= 1 + 1e-12).all()
+
+
+def test_many_half_lives_at_once_are_each_by_itself():
+    data = trial_data(("A", "B"), [0, 0, 1, 1, 0], np.zeros(5))
+    target, speed = targets(data), speeds(data, SPECIFICATION)
+    every = np.array([[0.5, 1.0, 2.0], [3.0, 1.0, 0.25]])
+
+    together = exposures(target, speed, every)
+
+    assert together.shape == (5, 2, 3)
+    for point in range(3):
+        alone = exposures(target, speed, every[:, point])
+        assert together[:, :, point] == pytest.approx(alone)
+
+
+def test_twice_the_speed_is_half_the_half_life():
+    target = np.array([[1.0, 0.0], [0.0, 1.0], [0.0, 1.0]])
+    half_life = np.array([3.0, 2.0])
+
+    fast = exposures(target, np.full((3, 2), 2.0), half_life)
+
+    assert fast == pytest.approx(exposures(target, np.ones((3, 2)), half_life / 2))
