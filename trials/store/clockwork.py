@@ -116,6 +116,8 @@ def plan_second_reminders(session: Session, when: Mapping[int, datetime]) -> Non
 
 def days_to_ask(session: Session, ids: Sequence[int]) -> list[DayToAsk]:
     """Return those of the days that belong to a running trial."""
+    if not ids:  # a database would look through all running trials to find none
+        return []
     query = (
         select(
             DiaryDayRow.id,
