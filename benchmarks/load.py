@@ -11,6 +11,7 @@ once. Everything stays on this machine; the phones share its processors with the
 
 import argparse
 import asyncio
+import math
 import os
 import re
 import statistics
@@ -181,6 +182,8 @@ def _row(what: str, entries: int, times: Times) -> tuple[str, ...]:
 
 
 def _quantiles(times: Times) -> tuple[float, float, float]:
+    if len(times.seconds) < 2:
+        return math.nan, math.nan, math.nan
     cuts = statistics.quantiles(times.seconds, n=100)
     return cuts[49], cuts[94], cuts[98]
 

@@ -50,6 +50,7 @@ def main() -> None:
     """Print a table for each database."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--most", type=int, default=SIZES[-1], help="most trials")
+    parser.add_argument("--most-due", type=int, default=DUE[-1], help="most of them due at once")
     parser.add_argument("--database", choices=["sqlite", "postgresql"], action="append")
     options = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
@@ -62,11 +63,11 @@ def main() -> None:
         settings = read_settings(data_dir=Path(folder))
         for name, (url,) in found.items():
             engine = open_engine(url)
-            print(markdown(_table(name, engine, settings, sizes)), flush=True)
+            print(markdown(_table(name, engine, settings, sizes, options.most_due)), flush=True)
             engine.dispose()
 
 
-def _table(name: str, engine: Engine, settings: Settings, sizes: list[int]) -> Table:
+def _table(name: str, engine: Engine, settings: Settings, sizes: list[int], most_due: int) -> Table:
     sessions = session_maker(engine)
     with sessions.begin() as session:
         model = make_running(
@@ -98,7 +99,7 @@ def _table(name: str, engine: Engine, settings: Settings, sizes: list[int]) -> T
                 fits_at=FAR,
             )
         there = size
-        for due in (n for n in DUE if n <= size):
+        for due in (n for n in DUE if n <= min(size, most_due)):
             turn += 1
             seconds = _tick(sessions, settings, turn, due)
             each = f"{seconds.processor / due * 1000:.2f} ms" if due else ""

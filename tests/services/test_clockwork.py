@@ -639,6 +639,10 @@ def test_a_tick_uses_an_index_for_everything_it_looks_for(engine: Engine, sessio
         and "USING INDEX" not in plan.split(" <- ")[0]
     ]
     assert scans == []
+    ranges = [plan for plan in plans if "ix_trial_due_to" in plan.split(" <- ")[0]]
+    assert len(ranges) >= 6
+    unbounded = [plan for plan in ranges if " AND " not in plan.split(" <- ")[0]]
+    assert unbounded == [], "reads all running trials"
 
 
 def test_an_unreadable_zone_stops_nobody_else(session: Session):
