@@ -340,8 +340,10 @@ def test_nothing_scrolls_sideways_and_every_answer_is_a_large_target(visit):
 
     page = visit(f"/diary/{LAST_OF_BOX}", width=NARROWEST)
     page.locator("#any_side_effects-2").tap()
+    page.locator("#intake-2").tap()
+    page.locator(".lt-more-effects summary").tap()
     boxes = [item.bounding_box() for item in page.locator(".lt-scale__input").all()]
-    assert len(boxes) == 4 * 11 + 2 + 3 * 4 + 3 + 6
+    assert len(boxes) == 4 * 11 + 2 + 3 * 4 + 3 * 3 + 3 + 8 + 6
     assert min(box["width"] for box in boxes) >= 44
     assert min(box["height"] for box in boxes) >= 44
 

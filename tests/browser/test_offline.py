@@ -781,6 +781,8 @@ def test_a_correction_by_telephone_is_confirmed_on_the_phone(phone, house: House
     house.work(ask)
     page = phone()
     page.get_by_role("link", name="Look at it").tap()
+    page.get_by_role("heading", name="Is this right?").wait_for()
+    page.wait_for_load_state()
     assert Axe().run(page).violations_count == 0
     page.get_by_role("button", name="Yes, that is right").tap()
     page.get_by_text("Thank you, that is kept.").wait_for()

@@ -23,7 +23,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from werkzeug.serving import make_server
 
 from scheduler.jobs import run_due
-from tests.builders import VAULT, evening, fill_day, make_site
+from tests.builders import VAULT, evening, fill_day, make_site, study_at_once
 from tests.plugins.web import CHEAP_HASHES, FOR_TESTS, close_app
 from trials.domain.audit import first_broken
 from trials.domain.blinding import Role
@@ -36,7 +36,7 @@ from trials.store.account import AccountRow
 from trials.store.audit import chain
 from trials.store.database import open_engine, session_maker
 from trials.store.diary import days_of_trial
-from trials.store.trial import TrialRow, decision_on, periods_of_trial
+from trials.store.trial import TrialRow, decision_on, latest_protocol, periods_of_trial
 from trials.web.app import create_app
 
 if TYPE_CHECKING:
@@ -230,6 +230,9 @@ def _set_up(clinic: Clinic, page: "Page") -> str:
 
 def _freeze_consent_and_start(clinic: Clinic, page: "Page") -> str:
     trial = page.url
+    with clinic.sessions.begin() as session:  # a worker's simulations, of half an hour
+        agreed = latest_protocol(session, clinic.trial(session).id).value
+        study_at_once(session, agreed, evening(MONDAY - timedelta(days=2), 9))
     for deed, field, value in (
         ("freeze", "", ""),
         ("consent", "given_on", (MONDAY - timedelta(days=2)).isoformat()),

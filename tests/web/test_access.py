@@ -28,15 +28,21 @@ from tests.builders import (
     make_fit,
     make_patient,
     make_site,
+    patient_actor,
 )
 from tests.builders import actor_for as acting
 from tests.plugins.web import Visitor, close_app, make_app
+from tests.services.test_photos import a_photo
 from trials.domain.blinding import Role
 from trials.services.analysis import release_result
+from trials.services.diary import own_entries
 from trials.services.invitations import invite
+from trials.services.photos import keep_photo
+from trials.services.problems import ProblemKind, report_problem
 from trials.store.account import AccountRow, PatientRow
 from trials.store.database import open_engine, session_maker
 from trials.store.outbox import MessageRow
+from trials.store.photo import photos_of_trial
 from trials.web.access import STAFF, Access, declared_access, public
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -57,6 +63,8 @@ class Clinic:
     message: str
     alert: str
     event: str
+    photo: str
+    problem: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +93,25 @@ SAMPLES: dict[str, Callable[[Clinic], str]] = {
     "patient": lambda clinic: clinic.patient,
     "secret": lambda clinic: f"{clinic.patient}-0",
     "period": lambda _clinic: "1",
+    "photo": lambda clinic: clinic.photo,
+    "problem": lambda clinic: clinic.problem,
     "token": lambda clinic: clinic.token,
     "trial": lambda clinic: clinic.trial,
     "version": lambda _clinic: "1",
 }
 """A real value of the home clinic for every name that addresses hold."""
 
-OF_ONE_SITE = {"account", "alert", "device", "event", "fit", "patient", "trial"}
+OF_ONE_SITE = {
+    "account",
+    "alert",
+    "device",
+    "event",
+    "fit",
+    "patient",
+    "photo",
+    "problem",
+    "trial",
+}
 """Names whose things nobody of another site may learn of."""
 
 
@@ -115,6 +135,12 @@ def make_clinic(session: Session, name: str) -> Clinic:
     clinician = acting(staff[Role.CLINICIAN], Role.CLINICIAN)
     analyst = acting(staff[Role.ANALYST], Role.ANALYST)
     trial = make_completed(session, clinician, NOW)
+    patient, at = patient_actor(trial.patient), evening(NOW.date(), 21)
+    key = own_entries(session, trial)[NOW.date()].idempotency_key
+    keep_photo(session, VAULT, patient, trial, key=key, content=a_photo(), now=at)
+    problem = report_problem(
+        session, patient, trial, kind=ProblemKind.BOX, words="Torn", address="https://x", now=at
+    )
     later = evening(NOW.date() + timedelta(days=60))
     fit = make_fit(session, analyst, trial, later)
     release_result(
@@ -141,6 +167,8 @@ def make_clinic(session: Session, name: str) -> Clinic:
         message=make_message(session, name).public_id,
         alert=alert.public_id,
         event=event.public_id,
+        photo=photos_of_trial(session, trial.id)[0][1].public_id,
+        problem=problem.public_id,
     )
 
 

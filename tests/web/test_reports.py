@@ -359,6 +359,8 @@ def test_who_withdraws_decides_as_was_agreed(
         silent = phone.submit("/clinic/stop", "/clinic/stop", revision=revision)
         done = phone.submit("/clinic/stop", "/clinic/stop", revision=revision, answers=chosen)
         receipt = phone.get(done.location).text
+        result = phone.get("/result").text
+        assert phone.get("/entries").status_code == 200
 
     assert "What becomes of your answers?" in asked
     assert silent.status_code == 422
@@ -366,5 +368,6 @@ def test_who_withdraws_decides_as_was_agreed(
     assert (erasure_of(session, trial.id) is not None) is removed
     assert (own_entries(session, trial) == {}) is removed
     assert ("your answers are removed" in receipt) is removed
+    assert ("There will be no result" in result) is removed
     subjects = session.scalars(select(MessageRow.subject)).all()
     assert any("answers are removed" in s for s in subjects) is removed

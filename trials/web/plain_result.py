@@ -21,6 +21,7 @@ from trials.domain.protocol import Protocol
 from trials.keys import Vault
 from trials.services import allocation, analysis, diary
 from trials.services.actor import Actor
+from trials.services.erasure import is_erased
 from trials.store.account import AccountRow
 from trials.store.diary import DiaryDayRow, DiaryEntryRow, days_of_trial
 from trials.store.impression import ImpressionRow, impressions_of_trial
@@ -85,7 +86,8 @@ class ResultPage:
 
     Attributes:
         state: "none" (no trial), "early" (not begun or under way), "soon" (over, being worked
-            out), "checked" (being checked before release) or "known".
+            out), "removed" (the answers were, as agreed), "checked" (being checked before
+            release) or "known".
         title: of the trial.
         question: what it was to find out.
         last_day: of the trial, "" before the start.
@@ -134,7 +136,7 @@ def result_page(session: Session, keys: Vault, actor: Actor, trial: TrialRow) ->
     last_day = day_name(rows[-1].day) if rows else ""
     if trial.current_state not in RESULT_KNOWN or frozen is None:
         return ResultPage(
-            state=_waiting_for(trial.current_state),
+            state="removed" if is_erased(session, trial) else _waiting_for(trial.current_state),
             title=trial.title,
             question=frozen.value.question if frozen else "",
             last_day=last_day,

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from trials.domain.diary import FieldErrors, Questionnaire
 from trials.domain.diary_form import check_answers
-from trials.domain.errors import DiaryClosedError, ProtocolError, StateError
+from trials.domain.errors import DiaryClosedError, NotFoundError, ProtocolError, StateError
 from trials.services import corrections, diary
 from trials.store.diary import find_day, latest_entry
 from trials.web.access import open_to_patient
@@ -169,8 +169,8 @@ def written() -> ResponseReturnValue:
                     corrections.confirm_entry(
                         session, current_actor(), trial, entry, is_right=agrees, now=at
                     )
-            except DiaryClosedError as problem:
-                flash(sentence_of(problem), "danger")
+            except (DiaryClosedError, NotFoundError) as problem:
+                flash(sentence_of(problem), "warning")
                 return redirect(choice.address("today"), code=303)
         questionnaire = diary.questionnaire_of(session, trial)
         page = ConfirmWrittenPage(

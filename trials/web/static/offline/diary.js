@@ -80,10 +80,13 @@ const unlock = () => {
 
 const sameFields = (one, other) => JSON.stringify(one) === JSON.stringify(other);
 
-// The key of the form, unless it was used for other answers: then this is a correction.
-const keyFor = async (fields) => {
+// The key of the form, unless it was used for other answers or now has a photo: then this is a
+// correction.
+const keyFor = async (fields, photo) => {
   const before = await findEntry(form.elements.key.value);
-  if (before && !sameFields(before.fields, fields)) form.elements.key.value = crypto.randomUUID();
+  if (before && (photo || !sameFields(before.fields, fields))) {
+    form.elements.key.value = crypto.randomUUID();
+  }
   return form.elements.key.value;
 };
 
@@ -115,7 +118,7 @@ const makeEntry = async () => {
   delete fields.key;
   const { owner, trial, day, dayName } = form.dataset;
   const [pack, all] = [await readFact("pack"), await readEntries()];
-  const key = await keyFor(fields);
+  const key = await keyFor(fields, photo);
   const other = all.filter((entry) => entry.key !== key && entry.day === day && entry.owner === owner
     && entry.state === "waiting");
   return {
