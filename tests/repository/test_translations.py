@@ -139,7 +139,7 @@ def test_texts_are_found_in_macros_models_tables_and_the_core():
         ("No pain", "templates/_macros/scale.html"),
         ("Feeling sick", "trials/data/side_effects.csv"),
         ("No answer can be given from these data.", "models/words/verdicts.py"),
-        ("Please choose a number from 0 to 10.", "trials/domain/diary.py"),
+        ("Please choose a number from 0 to 10.", "trials/domain/diary_form.py"),
         ("Your diary is open", "templates/email/diary_open.txt"),
     ):
         assert file in found[text]
