@@ -39,9 +39,9 @@ from trials.store.trial import TrialRow
 NOON = datetime(2026, 3, 1, 11, 0, tzinfo=UTC)
 LAST_OF_BOX = date(2026, 3, 7)
 TYPED = re.compile(
-    r"https?://\S+|\S+@\S+|Riverside Pain Clinic|Which of the two eases my pain better\?|Paracetamol"
-    r"|Ibuprofen|Amitriptyline|Ibu|Ami|clinician|Pat P-[0-9a-f]{6}|P-[0-9a-f]{6}|Lenitive|Berlin|English|Deutsch|Español|Français"
-    r"|\d+ mg[\w ]*|mg|SMS"
+    r"https?://\S+|\S+@\S+|Riverside Pain Clinic|Which of the two eases my pain better\?"
+    r"|Paracetamol|Ibuprofen|Amitriptyline|Ibu|Ami|clinician|Pat P-[0-9a-f]{6}|P-[0-9a-f]{6}"
+    r"|Lenitive|Berlin|English|Deutsch|Español|Français|\d+ mg[\w ]*|mg|SMS"
 )
 LATIN = re.compile(r"[A-Za-zÀ-ÿ]{2,}")
 PAGES = {
