@@ -82,7 +82,7 @@ def test_recursion_and_sum_of_switches_are_the_same_exposure(
         arms=(
             Arm(label="A", half_life_days=3.0, onset_half_life_days=onset),
             Arm(label="B", half_life_days=1.0),
-        )
+        ),
     )
     data = trial_data(("A", "B"), arm, np.zeros(len(arm)), taken=taken[: len(arm)])
     target, speed, half_life = targets(data), speeds(data, specification), np.array([h_a, h_b])
