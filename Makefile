@@ -19,7 +19,7 @@ TESTS := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=logical --maxp
 # PostgreSQL, Chromium, chains and killed processes are left to `make test`.
 FAST := not sampling and not browser and not slow and not postgres
 
-.PHONY: help run test check bench mutants docs pictures lighthouse clean browser
+.PHONY: help run test check bench mutants docs messages pictures lighthouse clean browser
 
 help: ## Show these commands.
 	@echo "Lenitive: one patient, several treatments, one honest answer."
@@ -48,7 +48,10 @@ docs: $(FOR_WORK) ## Build the documentation into docs/_build/html.
 	@$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet -j auto -b html docs docs/_build/html
 	@echo "The documentation is in docs/_build/html/index.html"
 
-pictures: $(FOR_WORK) browser ## Take the README's pictures from the running product.
+messages: $(FOR_WORK) ## Collect the texts people read, and list what has to be translated.
+	@$(BIN)/python -m tools.messages $(ARGS)
+
+pictures: $(FOR_WORK) browser ## Take the pictures of README and patient's guide from the running product.
 	@OMP_NUM_THREADS=1 $(BIN)/python -m tools.pictures
 
 lighthouse: $(FOR_WORK) browser ## Measure the patient's pages with Lighthouse (needs Node.js with npm).

@@ -1,7 +1,8 @@
-"""Take the pictures of the README from the running product: `make pictures`.
+"""Take the pictures of the README and of the patient's guide from the running product.
 
-Starts a fresh demonstration in a temporary folder, waits until its finished trials are
-analysed and released, and photographs the pages in Chromium.
+Called by `make pictures`; `python -m tools.pictures guide` leaves out those of the README.
+Starts a fresh demonstration in a temporary folder, waits until its finished trials are analysed
+and released, and photographs the pages in Chromium.
 """
 
 import os
@@ -16,10 +17,12 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from tools.browser import find_chromium
+from tools.guide import make_guide
 
 PICTURES = Path(__file__).parents[1] / "docs" / "pictures"
 LENITIVE = Path(sys.executable).with_name("lenitive")
@@ -41,8 +44,11 @@ def main() -> None:
         browser = playwright.chromium.launch(
             executable_path=chromium, chromium_sandbox=os.geteuid() != 0
         )
+        open_todays_diary(Path(folder))
         trials = wait_for_results(Path(folder))
-        take_all(browser, address, trials)
+        if "guide" not in sys.argv[1:]:
+            take_all(browser, address, trials)
+        make_guide(browser, address, personal_link(browser, address))
         browser.close()
     for picture in sorted(PICTURES.glob("*.png")):
         say(f"{picture.relative_to(PICTURES.parents[1])}: {picture.stat().st_size // 1000} kB")
@@ -63,6 +69,15 @@ def demonstration(folder: Path) -> Iterator[str]:
             yield address
         finally:
             server.terminate()
+
+
+def open_todays_diary(folder: Path) -> None:
+    """Let today's diaries be open already, so that pictures show one at any hour of the day."""
+    with closing(sqlite3.connect(folder / "lenitive.sqlite", timeout=30)) as base, base:
+        base.execute(
+            "UPDATE diary_day SET opens_at = datetime('now', '-1 hour') || '.000000' "
+            "WHERE state = 'planned' AND day = date('now') AND opens_at > datetime('now')"
+        )
 
 
 def wait_for_results(folder: Path) -> dict[str, str]:
@@ -117,6 +132,16 @@ def enter(browser: Browser, address: str, name: str, size: tuple[int, int]) -> P
         page.get_by_role("button", name=re.compile(name)).first.click()
         page.wait_for_load_state()
     return page
+
+
+def personal_link(browser: Browser, address: str) -> str:
+    """Return the path of a new personal link, made as the clinic makes one."""
+    page = enter(browser, address, "Clinician", DESK)
+    page.goto("/clinician/patients")
+    page.get_by_role("link", name=re.compile("D-03")).first.click()
+    page.locator("form[action$=invitation] button").first.click()
+    link = page.locator(".lt-once [data-copy-text]").inner_text()
+    return urlsplit(link.strip()).path
 
 
 def take(page: Page, path: str, name: str, *, height: int = 0) -> None:

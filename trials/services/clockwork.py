@@ -22,7 +22,7 @@ from trials.keys import Vault
 from trials.services import analysis
 from trials.services.actor import SYSTEM, Deed, record_all
 from trials.services.alerts import raise_silences
-from trials.services.language import long_day, write_letter
+from trials.services.language import language_for_staff, long_day, write_letter
 from trials.services.messages import queue_message, queue_messages
 from trials.services.reminding import remind, say_that_reminders_rest, with_ways
 from trials.services.steps import take_step
@@ -100,12 +100,13 @@ def miss_due_days(session: Session, now: datetime, *, address: str, most: int = 
     silent = silences(session, missed, now, MISSED_BEFORE_REST) if missed else []
     say_that_reminders_rest(session, silent, now, address=address)
     for silence in silent:
+        locale = language_for_staff(silence.locale)
         letter = write_letter(
             "silence",
-            silence.locale,
+            locale,
             code=silence.code,
             days=silence.days,
-            since=long_day(silence.since, silence.locale),
+            since=long_day(silence.since, locale),
             address=address,
         )
         new = NewMessage(
@@ -262,7 +263,7 @@ def _tell_completed(session: Session, trial: TrialRow, now: datetime, address: s
     clinician = trial.clinician
     letter = write_letter(
         "trial_completed",
-        clinician.locale or trial.site.locale,
+        language_for_staff(clinician.locale, trial.site.locale),
         code=trial.patient.code,
         address=address,
     )

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 from trials.keys import Vault
 from trials.services.actor import Actor
 from trials.services.allocation import UnblindingReason, unblind_period
-from trials.services.language import write_letter
+from trials.services.language import language_for_staff, write_letter
 from trials.services.messages import queue_message
 from trials.store.account import AccountRow
 from trials.store.trial import TrialRow
@@ -57,7 +57,7 @@ def open_code(
     clinician = session.get_one(AccountRow, trial.clinician_id)
     letter = write_letter(
         "code_opened",
-        clinician.locale or trial.site.locale,
+        language_for_staff(clinician.locale, trial.site.locale),
         code=trial.patient.code,
         period=period,
         reason=reason.value,

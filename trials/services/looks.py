@@ -31,7 +31,7 @@ from trials.services.analysis import (
     secret_seed,
     specify,
 )
-from trials.services.language import write_letter
+from trials.services.language import language_for_staff, write_letter
 from trials.services.messages import queue_message
 from trials.services.summary import summary_of
 from trials.store.account import AccountRow
@@ -162,7 +162,7 @@ def _tell(
     clinician = session.get_one(AccountRow, trial.clinician_id)
     letter = write_letter(
         template,
-        clinician.locale or trial.site.locale,
+        language_for_staff(clinician.locale, trial.site.locale),
         code=trial.patient.code,
         block=look.block,
         address=address,

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from trials.domain.blinding import Role
 from trials.domain.calendar import local_day, zone_of
 from trials.services.actor import Actor, record, require_role
-from trials.services.language import write_letter
+from trials.services.language import language_for_staff, write_letter
 from trials.services.messages import queue_message
 from trials.store.account import AccountRow
 from trials.store.outbox import MessageRow
@@ -74,7 +74,7 @@ def _tell(
     clinician = session.get_one(AccountRow, trial.clinician_id)
     letter = write_letter(
         template,
-        clinician.locale or trial.site.locale,
+        language_for_staff(clinician.locale, trial.site.locale),
         code=trial.patient.code,
         address=address,
     )

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from trials.domain.blinding import Role
 from trials.domain.calendar import zone_of
-from trials.domain.errors import NotFoundError, ProtocolError
+from trials.domain.errors import NotAllowedError, NotFoundError, ProtocolError
 from trials.domain.words import marked as _
 from trials.services.actor import Actor, record, require_role
 from trials.services.reach import email_changed
@@ -89,6 +89,34 @@ def patients_of(session: Session, actor: Actor) -> list[PatientRow]:
     """Return the patients of the actor's site, by code."""
     require_role(actor, Role.CLINICIAN)
     return patients_of_site(session, actor.site_id or 0)
+
+
+def choose_language(
+    session: Session, actor: Actor, patient: PatientRow, locale: str, *, now: datetime
+) -> None:
+    """Keep the language that a patient chose: of the pages, the messages and the calendar.
+
+    Raises:
+        NotAllowedError: somebody else than this patient asks.
+    """
+    require_role(actor, Role.PATIENT)
+    if actor.public_id != patient.public_id:
+        raise NotAllowedError(_("Your role does not allow this."))
+    before = patient.locale
+    if before == locale:
+        return
+    patient.locale = locale
+    session.flush()
+    record(
+        session,
+        actor,
+        "choose_language",
+        f"patient:{patient.public_id}",
+        now,
+        site_id=patient.site_id,
+        before={"locale": before},
+        after={"locale": locale},
+    )
 
 
 def change_contact(

@@ -28,6 +28,12 @@ from trials.domain.blinding import Role
 from trials.domain.errors import TrialError
 from trials.keys import Vault, open_vault
 from trials.logs import configure_logging
+from trials.services.language import (
+    SOURCE_LANGUAGE,
+    language_for_patient,
+    language_for_staff,
+    template_folder,
+)
 from trials.settings import Settings, read_settings
 from trials.store.database import prepare_sqlite
 from trials.web import (
@@ -43,6 +49,7 @@ from trials.web import (
     entrance,
     feed,
     help_numbers,
+    language,
     patient,
     patients,
     pharmacist,
@@ -53,6 +60,7 @@ from trials.web import (
 from trials.web.edge import absolute_url, answer_trial_error, current_reader, error_page
 from trials.web.extensions import babel, csrf, db
 from trials.web.headers import init_headers
+from trials.web.language import back_here, chosen_language, language_choices, language_of_browser
 from trials.web.menu import menu_of
 from trials.web.security import init_security, security_config
 
@@ -74,6 +82,7 @@ PAGES: tuple[ModuleType, ...] = (
     analyst,
     reports,
     feed,
+    language,
 )
 """The modules with pages: each has a blueprint ``bp`` and may have a ``MENU``."""
 
@@ -146,13 +155,6 @@ def create_app(
     return app
 
 
-def template_folder() -> Path:
-    """Return where the templates are: at the top of a checkout, inside an installed package."""
-    package = Path(__file__).parents[1]
-    checkout = package.parent / "templates"
-    return checkout if (checkout / "base.html").is_file() else package / "templates"
-
-
 def _flask_config(settings: Settings, keys: Vault) -> dict[str, object]:
     secure = settings.cookies_secure
     return {
@@ -172,7 +174,6 @@ def _flask_config(settings: Settings, keys: Vault) -> dict[str, object]:
         "MAX_CONTENT_LENGTH": LARGEST_UPLOAD_BYTES,
         "SEND_FILE_MAX_AGE_DEFAULT": timedelta(hours=1),
         "SQLALCHEMY_ENGINES": {"default": _engine(settings)},
-        "BABEL_TRANSLATION_DIRECTORIES": str(Path(__file__).parents[1] / "translations"),
         "RATELIMIT_STORAGE_URI": "memory://",
         "RATELIMIT_DEFAULT": f"{REQUESTS_PER_MINUTE} per minute",
     }
@@ -218,37 +219,41 @@ def _register_pages(app: Flask) -> None:
     app.extensions["lenitive.menu"] = [item for p in PAGES for item in getattr(p, "MENU", ())]
 
 
-def _locale() -> str | None:
-    """Return the reader's own language, else the browser's, else the site's."""
+def _locale() -> str:
+    """Return the language of whoever is asking: the patient's, else that of the staff.
+
+    On a page of nobody's yet it is the one that was chosen there, else the browser's.
+    """
     reader = current_reader()
-    if reader.account is not None and reader.account.locale:
-        return reader.account.locale
+    if reader.account is not None and access.acting_role() is not Role.PATIENT:
+        account = reader.account
+        return language_for_staff(account.locale or account.site.locale)
     if reader.patient is not None:
-        return reader.patient.locale
-    known = [str(locale) for locale in babel.list_translations()]
-    wanted = request.accept_languages.best_match(known) if request else None
-    if wanted is None and reader.account is not None:
-        return reader.account.site.locale
-    return wanted
+        patient = reader.patient
+        return language_for_patient(patient.locale, patient.site.locale)
+    return chosen_language() or language_of_browser()
 
 
 def _timezone() -> str:
     """Return the zone in which the reader's clock runs."""
     reader = current_reader()
-    if reader.patient is not None and reader.account is None:
-        return reader.patient.timezone
-    return reader.account.site.timezone if reader.account is not None else "UTC"
+    if reader.account is not None and access.acting_role() is not Role.PATIENT:
+        return reader.account.site.timezone
+    return reader.patient.timezone if reader.patient is not None else "UTC"
 
 
 def _frame() -> dict[str, object]:
     """Return what ``base.html`` reads: language, menu, who is signed in, and where to go."""
-    reader, language = current_reader(), get_locale()
+    reader, locale = current_reader(), get_locale()
     site = (
         reader.account.site if reader.account else reader.patient.site if reader.patient else None
     )
     frame: dict[str, object] = {
-        "lang": str(language or "en").replace("_", "-"),
-        "text_dir": language.text_direction if language else "ltr",
+        "lang": str(locale or SOURCE_LANGUAGE).replace("_", "-"),
+        "languages": language_choices(),
+        "language_href": url_for("language.choose"),
+        "back_here": back_here(),
+        "text_dir": locale.text_direction if locale else "ltr",
         "home_href": url_for("entrance.start") if reader.is_anybody else url_for("entrance.home"),
         "help_href": url_for("entrance.help_page"),
     }

@@ -8,7 +8,7 @@ import re
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from babel.dates import format_date, format_time
+from babel.dates import format_date, format_skeleton, format_time
 from flask_babel import get_locale
 from flask_babel import gettext as _
 
@@ -28,8 +28,7 @@ def day_name(day: date) -> str:
 
 def short_day(day: date) -> str:
     """Return a date in a few letters: "Mar 1"."""
-    pattern = str(get_locale().date_formats["medium"].pattern)
-    return format_date(day, _YEAR_AT_END.sub("", pattern) or "medium", locale=get_locale())
+    return format_skeleton("MMMd", day, locale=get_locale())
 
 
 def days_between(first: date, last: date) -> str:

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from zoneinfo import available_timezones
 
-from babel import Locale, UnknownLocaleError
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import format_date, format_datetime, ngettext
@@ -16,6 +15,7 @@ from trials.domain.diary import FieldErrors
 from trials.domain.errors import TrialError
 from trials.domain.life_cycle import State
 from trials.services import invitations, patients, reach
+from trials.services.language import languages, own_name
 from trials.store.account import PatientRow
 from trials.store.trial import trials_of_patient
 from trials.web.access import open_to
@@ -29,7 +29,6 @@ from trials.web.edge import (
     transaction,
     vault,
 )
-from trials.web.extensions import babel
 
 bp = Blueprint("patients", __name__, url_prefix="/clinician/patients")
 
@@ -361,7 +360,7 @@ def _patient_page(session: Session, patient: PatientRow) -> PatientPage:
             (str(_("E-mail")), patient.email or str(_("none: no reminders by e-mail"))),
             (str(_("Reminders")), _reminders(reach.ways_to(session, [patient])[patient.id])),
             (str(_("Time zone")), patient.timezone.replace("_", " ")),
-            (str(_("Language")), _language_name(patient.locale)),
+            (str(_("Language")), own_name(patient.locale)),
         ),
         trials=tuple(
             TrialOfPatient(
@@ -410,13 +409,5 @@ def _zones() -> tuple[tuple[str, str], ...]:
 
 
 def _languages() -> tuple[tuple[str, str], ...]:
-    """Return the languages the pages are translated into, each in its own name."""
-    known = sorted({str(locale) for locale in babel.list_translations()} | {"en"})
-    return tuple((locale, _language_name(locale)) for locale in known)
-
-
-def _language_name(locale: str) -> str:
-    try:
-        return (Locale.parse(locale).get_display_name() or locale).capitalize()
-    except (UnknownLocaleError, ValueError):
-        return locale
+    """Return the languages the patient's pages are translated into, each in its own name."""
+    return tuple((code, own_name(code)) for code in languages())

@@ -30,6 +30,7 @@ from trials.domain.life_cycle import UNDER_WAY
 from trials.domain.words import marked
 from trials.services import diary
 from trials.services.help_numbers import help_numbers
+from trials.services.language import SOURCE_LANGUAGE, catalogue_file, languages
 from trials.store.account import PatientRow
 from trials.store.diary import DiaryDayRow, days_of_trial, last_revisions
 from trials.store.trial import TrialRow, frozen_protocol
@@ -41,6 +42,9 @@ from trials.web.patient.blueprint import bp, render
 from trials.web.patient.diary import DiaryPage
 from trials.web.patient.today import Takes
 from trials.web.patient.trial import own_trials
+
+NOBODYS: dict[str, object] = {"signed_in_as": "", "languages": ()}
+"""What the frame leaves out of a page of no person, kept for times when nothing can be sent."""
 
 STATIC = Path(__file__).parents[1] / "static"
 KEPT_ALONG = LONGEST_WAIT
@@ -83,7 +87,9 @@ def version() -> str:
     for path in (
         *(STATIC / name for name in FILES),
         *sorted((templates / "patient").glob("*.html")),
+        *sorted((templates / "_macros").glob("*.html")),
         templates / "base.html",
+        *(catalogue_file(code) for code in languages() if code != SOURCE_LANGUAGE),
     ):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
@@ -298,7 +304,7 @@ def shell_today() -> ResponseReturnValue:
     """Return the first page as it is without a network; a script fills it from the pack."""
     with transaction() as session:
         page = _shell_page(session)
-    return render("shell_today", page, signed_in_as="")
+    return render("shell_today", page, **NOBODYS)
 
 
 @bp.get("/offline/away")
@@ -307,7 +313,7 @@ def shell_away() -> ResponseReturnValue:
     """Return what stands in for every page that needs a network."""
     with transaction() as session:
         page = _shell_page(session)
-    return render("shell_away", page, signed_in_as="")
+    return render("shell_away", page, **NOBODYS)
 
 
 @bp.get("/offline/diary")
@@ -334,7 +340,7 @@ def shell_diary() -> ResponseReturnValue:
         is_shell=True,
         calls=calls,
     )
-    return render("diary", page, signed_in_as="")
+    return render("diary", page, **NOBODYS)
 
 
 def _shell_page(session: Session) -> ShellPage:
