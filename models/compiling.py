@@ -13,7 +13,8 @@ from __future__ import annotations
 import ast
 import hashlib
 import sys
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from itertools import accumulate
 from pathlib import Path
@@ -59,7 +60,7 @@ def expansion(dim, expanded, x_, out_, data_):
 _NUMBERS = types.CPointer(types.double)
 _OF_DENSITY = types.int64(types.uint64, _NUMBERS, _NUMBERS, _NUMBERS, types.voidptr)
 _OF_EXPANSION = types.int64(types.uint64, types.uint64, _NUMBERS, _NUMBERS, types.voidptr)
-_SOURCES = ("compiling", "kernels", "operations", "pain", "ends_pymc")
+_SOURCES = ("kernels", "operations", "pain", "ends_pymc")
 _PARTS = ("pymc", "pytensor", "nutpie", "numba", "llvmlite", "numpy")
 
 
@@ -71,8 +72,10 @@ def compile_model(model: pm.Model, name: str, keep: Sequence[str]) -> of_nutpie.
         name: says all that changes its graph, beside the text of this package.
         keep: names of the variables whose draws are kept.
     """
-    start = make_initial_point_fn(
-        model=model, jitter_rvs=set(model.free_RVs), default_strategy="support_point"
+    start = _one_at_a_time(
+        make_initial_point_fn(
+            model=model, jitter_rvs=set(model.free_RVs), default_strategy="support_point"
+        )
     )
     size, expanded, density, expansion, begin, variables, transformed = of_nutpie._make_functions(  # noqa: SLF001
         model,
@@ -111,6 +114,17 @@ def compile_model(model: pm.Model, name: str, keep: Sequence[str]) -> of_nutpie.
         expand_func=expansion,
         reparameterized_names=transformed,
     )
+
+
+def _one_at_a_time[**P, R](function: Callable[P, R]) -> Callable[P, R]:
+    """PyTensor's functions keep their inputs in themselves, and every chain is a thread."""
+    lock = threading.Lock()
+
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
+        with lock:
+            return function(*args, **kwargs)
+
+    return wrapper
 
 
 def _arguments(numbers: Mapping[str, NDArray[np.generic]], wanted: Sequence[str]) -> str:
