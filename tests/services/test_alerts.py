@@ -324,12 +324,21 @@ def test_a_scheduler_that_dies_in_between_leaves_the_step_to_the_next(
 # ---- silence ---------------------------------------------------------------------------------
 
 
+def say_nothing(session: Session, trial: TrialRow) -> datetime:
+    """Let three days open and pass unanswered; return when the third is given up."""
+    days = trial_days(trial)
+    for day in days[:4]:
+        clockwork.open_due_days(session, evening(day, 18), address=ADDRESS)
+        clockwork.miss_due_days(session, evening(day, 18), address=ADDRESS)
+    at = evening(days[3] + timedelta(days=1), 1)
+    clockwork.miss_due_days(session, at, address=ADDRESS)
+    return at
+
+
 def test_three_days_without_a_diary_are_an_alert_whose_first_letter_is_that_of_the_silence(
     session: Session, trial
 ):
-    days = trial_days(trial)
-    at = evening(days[3] + timedelta(days=1), 1)  # the third day cannot be answered any more
-    clockwork.miss_due_days(session, at, address=ADDRESS)
+    at = say_nothing(session, trial)
     clockwork.miss_due_days(session, at, address=ADDRESS)
     tell_of_alerts(session, at, address=ADDRESS)
 
@@ -343,11 +352,9 @@ def test_three_days_without_a_diary_are_an_alert_whose_first_letter_is_that_of_t
 def test_a_patient_who_answers_again_quiets_the_alert_but_it_stays_to_be_read(
     session: Session, trial, clinician
 ):
-    days = trial_days(trial)
-    at = evening(days[3] + timedelta(days=1), 1)
-    clockwork.miss_due_days(session, at, address=ADDRESS)
+    say_nothing(session, trial)
 
-    fill_day(session, trial, days[4])
+    fill_day(session, trial, trial_days(trial)[4])
     session.expire_all()
 
     assert [alert.escalates_at for alert in open_alerts(session, clinician)] == [None]

@@ -193,7 +193,7 @@ def test_pressing_shows_what_to_do_and_raises_an_alert_once_a_day(phone: Phone):
 
 @pytest.mark.parametrize("rule", ["RF-SUICIDE", "RF-NODIARY", "RF-NOTHING", ""])
 def test_what_is_not_on_the_list_cannot_be_pressed(phone: Phone, rule: str):
-    assert phone.client.post("/help-now", data={"rule": rule}).status_code == 404
+    assert phone.client.post("/help-now", data={"rule": rule}).status_code == 422
     assert phone.alerts() == []
 
 
@@ -231,9 +231,9 @@ def test_a_phone_with_a_mad_clock_is_believed_as_far_as_possible(phone: Phone, c
     [
         ([], 400),
         ("x", 400),
-        ({"rule": "RF-SUICIDE"}, 404),
+        ({"rule": "RF-SUICIDE"}, 422),
         ({"rule": "RF-FALL", "trial": "somebody-else"}, 404),
-        ({"rule": ["RF-FALL"]}, 404),
+        ({"rule": ["RF-FALL"]}, 422),
     ],
 )
 def test_what_no_phone_of_ours_sends_raises_nothing(phone: Phone, sent, status: int):

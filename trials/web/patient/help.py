@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from trials.domain.calendar import local_day, zone_of
 from trials.domain.clocks import LONGEST_WAIT
 from trials.domain.diary import FieldErrors
-from trials.domain.errors import NotFoundError
+from trials.domain.errors import NotFoundError, ProtocolError
 from trials.domain.red_flags import Call, Rule, Urgency
 from trials.domain.words import marked
 from trials.services import mood as mood_services
@@ -28,7 +28,7 @@ from trials.services.help_numbers import help_numbers
 from trials.services.red_flag_rules import SUICIDE, rules
 from trials.store.trial import TrialRow
 from trials.web.access import open_to_patient
-from trials.web.edge import current_actor, current_patient, now, sentence_of, transaction
+from trials.web.edge import current_actor, current_patient, now, sentence_of, status_of, transaction
 from trials.web.patient.advice import Advice, CallLine, advice_of, all_calls, calls_for
 from trials.web.patient.blueprint import bp, render
 from trials.web.patient.diary import KEY
@@ -112,8 +112,8 @@ def take_serious() -> ResponseReturnValue:
         with transaction() as session:
             trial = own_trial(session, str(sent.get("trial", "")))
             _raise(session, trial, rule, happened=_pressed_at(sent.get("at"), at), at=at)
-    except NotFoundError as problem:
-        return {"reason": "unknown_thing", "error": sentence_of(problem)}, HTTPStatus.NOT_FOUND
+    except (NotFoundError, ProtocolError) as problem:
+        return {"reason": "unknown_thing", "error": sentence_of(problem)}, status_of(problem)
     return {"told": rule.id}
 
 
@@ -124,7 +124,7 @@ def _by_urgency(rule: Rule) -> int:
 def _pressed(name: str) -> Rule:
     rule = rules().get(name)
     if rule is None or not rule.button:
-        raise NotFoundError(marked("There is no such thing on the list."))
+        raise ProtocolError(marked("There is no such thing on the list."))
     return rule
 
 
