@@ -147,6 +147,7 @@ def _arguments(numbers: Mapping[str, NDArray[np.generic]], wanted: Sequence[str]
 def _compiled(text: str, inner: Any, signature: Any, key: str) -> Any:
     """Compile a C function around ``inner``, or read it from the cache."""
     known = {
+        "__name__": __name__,  # numba looks for it when it reads the function from disk
         "inner": inner,
         "carray": numba.carray,
         "pointer": of_nutpie.address_as_void_pointer,
