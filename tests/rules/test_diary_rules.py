@@ -326,7 +326,7 @@ def test_d_14_whom_to_call_is_said_on_the_phone_itself(trial, phone, at_evening)
     """Advice needs neither a server nor a network: it is part of what the phone keeps."""
     with at_evening(trial_days(trial)[0]):
         for address in ("/offline/today", "/offline/away", "/clinic"):
-            assert "call the emergency number" in phone.get(address).text
+            assert "thoughts of harming yourself: call now" in phone.get(address).text
 
 
 def test_d_15_the_questions_at_the_end_of_a_period_are_open_for_48_hours(

@@ -33,6 +33,7 @@ from trials.services.erasure import erase_answers, may_erase
 from trials.services.guesses import record_guess, record_impression
 from trials.services.running import start_trial, stop_trial
 from trials.services.trials import freeze_protocol, record_consent
+from trials.store.alert import AlertRow
 from trials.store.audit import AuditRow, chain
 from trials.store.diary import days_of_trial
 from trials.store.erasure import count_answers
@@ -133,6 +134,31 @@ def test_what_was_agreed_to_be_removed_is_removed_and_the_chain_holds(session: S
     for table in tables:
         rows = session.execute(text(f'SELECT * FROM "{table}"')).all()
         assert SECRET not in str(rows), table
+
+
+def test_an_alert_stays_and_forgets_its_entry(session: Session, now):
+    """A clinic has to account for what it did about a danger."""
+    trial = lived(session, now, OnWithdrawal.REMOVE)
+    entry = own_entries(session, trial)[trial_days(trial)[0]]
+    alert = AlertRow(
+        occasion="a test",
+        trial_id=trial.id,
+        diary_entry_id=entry.id,
+        rule="RF-SUICIDE",
+        urgency="immediate",
+        source="diary",
+        day=trial_days(trial)[0],
+        raised_at=now,
+        escalates_at=None,
+    )
+    session.add(alert)
+    session.flush()
+
+    at = evening(trial_days(trial)[9], 10)
+    erase_answers(session, patient_actor(trial.patient), trial, reason="Enough.", now=at)
+
+    session.refresh(alert)
+    assert alert.diary_entry_id is None
 
 
 def test_after_a_removal_nothing_can_be_reported_or_worked_out(session: Session, now):

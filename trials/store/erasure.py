@@ -2,9 +2,10 @@
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, delete, func, select
+from sqlalchemy import ForeignKey, delete, func, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from trials.store.alert import AlertRow
 from trials.store.base import Base, Json
 from trials.store.correction import ConfirmationRow, CorrectionRow
 from trials.store.diary import DiaryDayRow, DiaryEntryRow
@@ -56,11 +57,14 @@ def count_answers(session: Session, trial_id: int) -> dict[str, int]:
 def remove_answers(session: Session, trial_id: int) -> None:
     """Remove all that the patient reported, and what was computed from it.
 
-    The database refuses this unless there is an erasure of the trial.
+    The database refuses this unless there is an erasure of the trial. Alerts, adverse events and
+    screens of mood stay: a clinic has to account for what it did about a danger. An alert only
+    forgets which entry raised it.
     """
     days = select(DiaryDayRow.id).where(DiaryDayRow.trial_id == trial_id)
     entries = select(DiaryEntryRow.id).where(DiaryEntryRow.diary_day_id.in_(days))
     for statement in (
+        update(AlertRow).where(AlertRow.diary_entry_id.in_(entries)).values(diary_entry_id=None),
         delete(ConfirmationRow).where(ConfirmationRow.entry_id.in_(entries)),
         delete(CorrectionRow).where(CorrectionRow.diary_day_id.in_(days)),
         delete(PhotoRow).where(PhotoRow.trial_id == trial_id),
