@@ -35,6 +35,7 @@ from models.specification import Ends, HalfLifeShared, HalfNormal, Specification
 from models.words import Phrase
 
 type Floats = NDArray[np.float64]
+type Flags = NDArray[np.bool_]
 
 WIDER_PERIOD_SD = 2.0
 """HalfNormal(0.35) becomes HalfNormal(0.7) on 0-10."""
@@ -66,7 +67,7 @@ class Variant:
         data: the trial then.
         specification: what is fitted and the rule then.
         tells_arms: whether the answer could tell the arms of a blinded trial apart: a period
-            left out shows whose figures move, a half-life belongs to a treatment.
+            or days left out show whose figures move, a half-life belongs to a treatment.
     """
 
     what: Phrase
@@ -126,7 +127,12 @@ class Sensitivity:
 
 
 def sensitivity(
-    analysis: Analysis, *, seed: int, draws: int = 4000, intake: Intake | None = None
+    analysis: Analysis,
+    *,
+    seed: int,
+    draws: int = 4000,
+    intake: Intake | None = None,
+    late: Flags | None = None,
 ) -> Sensitivity | None:
     """Return how the verdict depends on what is not known; None for a refused one.
 
@@ -135,12 +141,13 @@ def sensitivity(
         seed: of the exact engine.
         draws: of each fit.
         intake: both ways to count doses; the one that was not analysed is a row.
+        late: (T,) days whose report was not given in its own evening; leaving them out is a row.
     """
     if analysis.burden is None or analysis.verdict.kind is Kind.REFUSED:
         return None
     rows = tuple(
         _row(variant, analysis.verdict, seed, draws)
-        for variant in _otherwise(analysis.data, analysis.specification, intake)
+        for variant in _otherwise(analysis.data, analysis.specification, intake, late)
     )
     tipping = tuple(_tipping_points(analysis))
     return Sensitivity(rows, tipping, _sentence(rows))
@@ -153,6 +160,7 @@ def sensitivity_in_blind(
     seed: int,
     draws: int = 4000,
     intake: Intake | None = None,
+    late: Flags | None = None,
 ) -> Sensitivity | None:
     """Return the part of the table that a blinded reader may see.
 
@@ -166,12 +174,13 @@ def sensitivity_in_blind(
         seed: of the exact engine.
         draws: of each fit.
         intake: as for :func:`sensitivity`.
+        late: likewise.
     """
     if analysis.burden is None or analysis.verdict.kind is Kind.REFUSED:
         return None
     verdict = _judge_in_blind(analysis.burden, bare, analysis.harms)
     rows = []
-    for variant in _otherwise(analysis.data, analysis.specification, intake):
+    for variant in _otherwise(analysis.data, analysis.specification, intake, late):
         if not variant.tells_arms:
             fitted = _fit(variant, seed, draws)
             other = (
@@ -184,7 +193,7 @@ def sensitivity_in_blind(
 
 
 def _otherwise(
-    data: TrialData, specification: Specification, intake: Intake | None
+    data: TrialData, specification: Specification, intake: Intake | None, late: Flags | None
 ) -> Iterator[Variant]:
     """Yield every way to see it otherwise that applies to the trial."""
     specification = settled(data, specification)
@@ -212,6 +221,13 @@ def _otherwise(
         by_themselves = replace(specification, side_effects=items)
         yield Variant(words.severe_by_themselves(), data, by_themselves)
     yield from _other_intake(data, specification, intake)
+    if late is not None and (data.observed & late).any():
+        yield Variant(
+            words.without_late_reports(),
+            replace(data, in_analysis=data.in_analysis & ~late),
+            specification,
+            tells_arms=True,
+        )
     for period, arm in enumerate(data.period_arm):
         inside = data.in_analysis & (data.day_period != period)
         if arm >= 0 and (data.observed & (data.day_period == period)).any():

@@ -46,6 +46,7 @@ from models.words.sensitivity import (
     verdict_holds,
     weights_times,
     wider_periods,
+    without_late_reports,
     without_period,
 )
 from models.words.verdicts import (
@@ -117,5 +118,6 @@ __all__ = [
     "weights_times",
     "weights_unusable",
     "wider_periods",
+    "without_late_reports",
     "without_period",
 ]

@@ -51,6 +51,13 @@ def as_taken() -> Phrase:
     return Phrase("doses are counted as the patient reported them")
 
 
+def without_late_reports() -> Phrase:
+    """Reports of another hour than the evening they tell of, left out."""
+    return Phrase(
+        "reports that came late, were corrected afterwards or copied from paper are left out"
+    )
+
+
 def without_period(period: int) -> Phrase:
     """One period left out."""
     return Phrase("period %(period)s is left out", {"period": str(period)})

@@ -102,6 +102,32 @@ def test_in_blind_the_reference_says_nothing(trial, fading):
     assert tables[0].rows == tables[1].rows
 
 
+def test_late_reports_are_left_out_in_a_row_of_their_own(trial, fading):
+    late = np.arange(trial.days) % 9 == 0
+    rows = {
+        name: {render(row.what) for row in table.rows}
+        for name, table in (
+            ("late", sensitivity(analyze(trial, fading, seed=1), seed=1, draws=500, late=late)),
+            (
+                "none",
+                sensitivity(analyze(trial, fading, seed=1), seed=1, draws=500, late=late & False),
+            ),
+        )
+    }
+
+    (told,) = rows["late"] - rows["none"]
+    assert "came late" in told
+
+
+def test_a_blinded_reader_is_not_shown_what_late_reports_change(trial, fading):
+    analysis = analyze(trial, fading, seed=1)
+    late = np.arange(trial.days) % 9 == 0
+
+    table = sensitivity_in_blind(analysis, bare_of(fading), seed=1, draws=500, late=late)
+
+    assert not any("came late" in render(row.what) for row in table.rows)
+
+
 def test_both_ways_to_count_doses_are_tried(trial, fading):
     """Days of a pause have no dose, whichever way doses are counted."""
     pause = np.where(np.isin(np.arange(trial.days), [30, 31]), 0.0, 1.0)

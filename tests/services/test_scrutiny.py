@@ -2,16 +2,20 @@
 
 import json
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
+from sqlalchemy.orm import Session
 
 from models.analysis import analyze
-from models.data import TrialData
+from models.data import TrialData, trial_data
 from models.sensitivity import Intake
 from models.simulate import SimulatedPatient, simulate_trial
 from models.specification import Arm, DecisionRule, Specification
-from trials.services.scrutiny import Beside, scrutinize
+from tests.builders import evening, fill_day, make_actor, make_running, make_site, trial_days
+from trials.domain.blinding import Role
+from trials.services.scrutiny import Beside, assemble_beside, scrutinize
 from trials.services.summary import opened, summary_of, with_scrutiny
 
 ARMS = ("A", "B", "C")
@@ -141,3 +145,16 @@ def test_a_refused_verdict_has_nothing_beside_it(data, beside):
     found = scrutinize(analyze(silent, SPECIFICATION, seed=1), beside, seed=1)
 
     assert found.masked == found.sealed == {}
+
+
+def test_late_reports_are_known_by_their_day(session: Session):
+    clinician = make_actor(session, make_site(session), Role.CLINICIAN)
+    trial = make_running(session, clinician, datetime(2026, 3, 1, 6, 0, tzinfo=UTC))
+    days = trial_days(trial)[:3]
+    fill_day(session, trial, days[0], at=evening(days[1], 12))
+    fill_day(session, trial, days[1])
+
+    found = assemble_beside(session, trial, trial_data(("A", "B"), [0] * 3, np.zeros(3)))
+
+    assert found.late is not None
+    assert found.late.tolist() == [True, False, False]

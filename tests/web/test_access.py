@@ -61,6 +61,7 @@ class Clinic:
     fit: str
     token: str
     message: str
+    message_row: str
     alert: str
     event: str
     photo: str
@@ -95,6 +96,8 @@ SAMPLES: dict[str, Callable[[Clinic], str]] = {
     "period": lambda _clinic: "1",
     "photo": lambda clinic: clinic.photo,
     "problem": lambda clinic: clinic.problem,
+    "queue": lambda _clinic: "messages",
+    "row": lambda clinic: clinic.message_row,
     "token": lambda clinic: clinic.token,
     "trial": lambda clinic: clinic.trial,
     "version": lambda _clinic: "1",
@@ -155,6 +158,7 @@ def make_clinic(session: Session, name: str) -> Clinic:
     )
     alert = make_alert(session, trial, later)
     event = make_event(session, clinician, trial, later)
+    message = make_message(session, name)
     return Clinic(
         staff={role: account.public_id for role, account in staff.items()},
         colleague=make_account(session, site, Role.PHARMACIST, name="colleague").public_id,
@@ -164,7 +168,8 @@ def make_clinic(session: Session, name: str) -> Clinic:
         day=str(trial.start_day),
         fit=fit.public_id,
         token=invite(session, VAULT, clinician, trial.patient, now=NOW).token,
-        message=make_message(session, name).public_id,
+        message=message.public_id,
+        message_row=str(message.id),
         alert=alert.public_id,
         event=event.public_id,
         photo=photos_of_trial(session, trial.id)[0][1].public_id,

@@ -28,7 +28,7 @@ from models.sensitivity import Intake as BothIntakes
 from models.sensitivity import Sensitivity, sensitivity, sensitivity_in_blind
 from models.tolerability import tolerability
 from trials.domain.calendar import Phase
-from trials.domain.diary import INTAKE_FRACTION, Intake
+from trials.domain.diary import INTAKE_FRACTION, Intake, Source
 from trials.services.summary import (
     Summary,
     masked_reasons,
@@ -37,7 +37,7 @@ from trials.services.summary import (
     without_treatments,
 )
 from trials.store.base import Json
-from trials.store.diary import days_of_trial, latest_entries
+from trials.store.diary import DiaryEntryRow, days_of_trial, latest_entries
 from trials.store.trial import TrialRow, frozen_protocol
 
 type Floats = NDArray[np.float64]
@@ -55,10 +55,13 @@ class Beside:
     Attributes:
         secondary: (T,) series by name, NaN where not answered.
         intake: both ways to count doses; None for no other than that of the data.
+        late: (T,) days whose report was late, corrected afterwards or copied from paper; None
+            for none.
     """
 
     secondary: Mapping[str, Floats] = field(default_factory=dict)
     intake: BothIntakes | None = None
+    late: NDArray[np.bool_] | None = None
 
 
 def assemble_beside(session: Session, trial: TrialRow, data: TrialData) -> Beside:
@@ -95,7 +98,13 @@ def assemble_beside(session: Session, trial: TrialRow, data: TrialData) -> Besid
             if wanted[name]
         },
         intake=BothIntakes(assigned, assigned * reported),
+        late=np.array([e is not None and _is_late(e) for e in found], dtype=bool),
     )
+
+
+def _is_late(entry: DiaryEntryRow) -> bool:
+    """Return whether the report was not given by the patient in the evening it tells of."""
+    return entry.minutes_late > 0 or entry.corrects or entry.source == Source.PAPER
 
 
 def scrutinize(analysis: Analysis, beside: Beside, *, seed: int) -> Summary:
@@ -126,7 +135,9 @@ def scrutinize(analysis: Analysis, beside: Beside, *, seed: int) -> Summary:
     foreseen = _foresight(foresee_last_block(analysis.data, specification, seed=seed))
     masked: Json = {
         "sensitivity": _sensitivity(
-            sensitivity_in_blind(analysis, bare, seed=seed, draws=DRAWS, intake=beside.intake)
+            sensitivity_in_blind(
+                analysis, bare, seed=seed, draws=DRAWS, intake=beside.intake, late=beside.late
+            )
         ),
         "reversal": _reversal(rank_reversal(analysis, seed=seed, judged_by=bare)),
         "side_effects": [],
@@ -137,7 +148,7 @@ def scrutinize(analysis: Analysis, beside: Beside, *, seed: int) -> Summary:
     }
     whole: Json = {
         "sensitivity": _sensitivity(
-            sensitivity(analysis, seed=seed, draws=DRAWS, intake=beside.intake)
+            sensitivity(analysis, seed=seed, draws=DRAWS, intake=beside.intake, late=beside.late)
         ),
         "reversal": _reversal(rank_reversal(analysis, seed=seed)),
         "side_effects": [
