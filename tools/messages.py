@@ -104,7 +104,7 @@ STAFF_ONLY = (
     "trials/web/alerts.py",
     "trials/web/analyst.py",
     "trials/web/calibration.py",
-    "trials/web/clinician.py",
+    "trials/web/clinician/",
     "trials/web/course.py",
     "trials/web/deeds.py",
     "trials/web/help_numbers.py",
@@ -117,7 +117,9 @@ STAFF_ONLY = (
     "trials/web/scrutiny.py",
     "trials/web/security.py",
     "trials/web/setup.py",
+    "trials/web/form_fields.py",
     "trials/web/setup_form.py",
+    "trials/web/setup_typed.py",
     "trials/web/what_if.py",
 )
 """Files, and folders, whose texts no patient reads."""

@@ -33,7 +33,8 @@ from trials.store.calibration import CalibrationRow
 from trials.store.look import looks_of_trial
 from trials.store.trial import TrialRow
 from trials.web.calibration import SCENARIOS
-from trials.web.setup_form import read_form, typed_of
+from trials.web.setup_form import read_form
+from trials.web.setup_typed import typed_of
 
 NOW = datetime.now(UTC)
 

@@ -28,7 +28,8 @@ from trials.services.trials import (
 )
 from trials.store.account import AccountRow, PatientRow, SiteRow
 from trials.store.trial import TrialRow, latest_protocol
-from trials.web.setup_form import read_form, typed_from, typed_of
+from trials.web.setup_form import read_form
+from trials.web.setup_typed import typed_from, typed_of
 
 NOW = datetime.now(UTC)
 NEW = "/clinician/trials/new"

@@ -21,19 +21,17 @@ from trials.services.catalogue import catalogue, side_effect_terms
 from trials.store.trial import TrialRow, latest_protocol
 from trials.web.access import open_to
 from trials.web.edge import current_actor, now, sentence_of, status_of, transaction
-from trials.web.setup_form import (
+from trials.web.setup_form import Reading, read_form, untouched
+from trials.web.setup_typed import (
     BOTHER,
     OWN,
     WEIGHING,
     Difference,
-    Reading,
     Typed,
     differences,
     empty_form,
-    read_form,
     typed_from,
     typed_of,
-    untouched,
 )
 
 bp = Blueprint("setup", __name__, url_prefix="/clinician/trials")

@@ -5,12 +5,10 @@ mistake becomes a sentence beside its field. Lengths and the diary's list come f
 where the clinician leaves them to it.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import time
 
 from flask_babel import gettext as _
-from werkzeug.datastructures import MultiDict
 
 from trials.domain.blinding import Blinding
 from trials.domain.calendar import DiaryWindow
@@ -40,82 +38,8 @@ from trials.domain.taking import TakingPlan, TimeOfDay
 from trials.services import trials
 from trials.services.catalogue import catalogue, frequencies_of, side_effect_terms
 from trials.web.edge import sentence_of
-
-NOTHING = "\N{EN DASH}"
-
-OWN = "own"
-"""The choice of a slot for a treatment that is not in the catalogue."""
-
-BOTHER = 4
-"""How much side effects bother on the day the weighing question imagines, 0-10."""
-
-WEIGHING = (0, 1, 2, 3, 4, 6, 8)
-"""Points of pain that would make up for such a day, as the answers offered."""
-
-LONGEST_NAME = 120
-DEFAULTS: Mapping[str, str] = {
-    "blinding": Blinding.BLINDED.value,
-    "blocks": "2",
-    "run_in_days": "0",
-    "scheme": Scheme.BALANCED.value,
-    "outcome": Outcome.NET_BURDEN.value,
-    "analysis_set": AnalysisSet.AS_ASSIGNED.value,
-    "looks": LookSchedule.AT_END.value,
-    "best": "0.96",
-    "equal_margin": "0.5",
-    "equal_probability": "0.8",
-    "largest_expected_loss": "0.25",
-    "superiority_probability": "0.5",
-    "severe_limit": f"{100 * SEVERE_LIMIT:g}",
-    "asks": "sleep,interference",
-    "taking": "",
-    "list": "union",
-    "opens": "17:00",
-    "closes": "03:00",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Slot:
-    """One candidate as typed.
-
-    Attributes:
-        treatment: catalogue id, ``OWN``, or "" for an empty slot.
-        name: of an own treatment.
-        dose: as the pharmacist dispenses it.
-        half_life: effect half-life in days, of an own treatment or against the catalogue.
-        burden: effort or cost in points of pain a day.
-    """
-
-    treatment: str = ""
-    name: str = ""
-    dose: str = ""
-    half_life: str = ""
-    burden: str = ""
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing was chosen and nothing typed."""
-        return not (self.treatment or self.name.strip() or self.dose.strip())
-
-
-@dataclass(frozen=True, slots=True)
-class Typed:
-    """Everything the form holds, as text.
-
-    Attributes:
-        values: single fields by name.
-        slots: always ``MOST_ARMS`` of them.
-        terms: side effects chosen by hand.
-    """
-
-    values: Mapping[str, str]
-    slots: tuple[Slot, ...]
-    terms: tuple[str, ...] = ()
-
-    def get(self, name: str) -> str:
-        """Return the text of a field, "" if there is none."""
-        return self.values.get(name, "").strip()
+from trials.web.form_fields import choice, decimal, time_of_day, whole
+from trials.web.setup_typed import BOTHER, LONGEST_NAME, OWN, Slot, Typed
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,115 +61,6 @@ class Reading:
     terms: tuple[SideEffect, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """One field that a colleague changed in the meantime."""
-
-    label: str
-    yours: str
-    theirs: str
-
-
-# ---- typed text ----------------------------------------------------------------------------------
-
-
-def empty_form(patient: str) -> Typed:
-    """Return the form of a new trial, with the defaults and perhaps the patient filled in."""
-    slots = (Slot(),) * MOST_ARMS
-    return Typed({**DEFAULTS, "patient": patient}, slots)
-
-
-def typed_from(form: MultiDict[str, str]) -> Typed:
-    """Return what a submitted form holds."""
-    values = {name: value for name, value in form.items() if not name.startswith("slot-")}
-    values["asks"] = ",".join(form.getlist("asks"))
-    values["taking"] = ",".join(form.getlist("taking"))
-    slots = tuple(
-        Slot(
-            treatment=form.get(f"slot-{n}-treatment", ""),
-            name=form.get(f"slot-{n}-name", "")[:LONGEST_NAME],
-            dose=form.get(f"slot-{n}-dose", "")[:LONGEST_NAME],
-            half_life=form.get(f"slot-{n}-half_life", ""),
-            burden=form.get(f"slot-{n}-burden", ""),
-        )
-        for n in range(1, MOST_ARMS + 1)
-    )
-    return Typed(values, slots, tuple(form.getlist("terms")))
-
-
-def typed_of(title: str, protocol: Protocol) -> Typed:
-    """Return the form that stands for a kept draft."""
-    design, rule, asked = protocol.design, protocol.decision, protocol.questionnaire
-    known = protocol.known_noise
-    slots = [_slot_of(candidate) for candidate in protocol.candidates]
-    chosen = [catalogue()[c.treatment] for c in protocol.candidates if c.treatment in catalogue()]
-    own_list = asked.side_effects != union_of_side_effects(chosen, dict(side_effect_terms()))
-    reference = (
-        str(protocol.treatments.index(protocol.comparator) + 1) if protocol.comparator else ""
-    )
-    values = {
-        "title": title,
-        "question": protocol.question,
-        "blinding": protocol.blinding.value,
-        "reference": reference,
-        "blocks": str(design.blocks),
-        "period_days": str(design.period_days),
-        "washout_days": str(design.washout_days),
-        "run_in_days": str(design.run_in_days),
-        "scheme": design.scheme.value,
-        "fixed_sequence": "".join(design.fixed_sequence),
-        "outcome": protocol.outcome.value,
-        "weighing": _plain_number(protocol.bother_weight * BOTHER),
-        "best": _plain_number(rule.best),
-        "equal_margin": _plain_number(rule.equal_margin),
-        "equal_probability": _plain_number(rule.equal_probability),
-        "largest_expected_loss": _plain_number(rule.largest_expected_loss),
-        "superiority_probability": _plain_number(rule.superiority_probability),
-        "severe_limit": ""
-        if protocol.severe_limit is None
-        else _plain_number(100 * protocol.severe_limit),
-        "analysis_set": protocol.analysis_set.value,
-        "looks": protocol.looks.value,
-        "known_sd": _plain_number(known.sd) if known else "",
-        "known_autocorrelation": (
-            _plain_number(known.autocorrelation)
-            if known and known.autocorrelation is not None
-            else ""
-        ),
-        "list": "own" if own_list else "union",
-        "asks": ",".join(
-            name
-            for name, wanted in (("sleep", asked.sleep), ("interference", asked.interference))
-            if wanted
-        ),
-        "rescue": asked.rescue,
-        "more_rescue": "; ".join(asked.more_rescue),
-        "taking": ",".join(protocol.taking.times) if protocol.taking else "",
-        "taking_form": protocol.taking.form if protocol.taking else "",
-        "pain_line": "yes" if protocol.shows_pain_line else "",
-        "opens": protocol.window.opens.isoformat("minutes"),
-        "closes": protocol.window.closes.isoformat("minutes"),
-        "late_hours": "" if protocol.window.late_hours is None else str(protocol.window.late_hours),
-    }
-    empty = [Slot()] * (MOST_ARMS - len(slots))
-    return Typed(values, (*slots, *empty), tuple(item.key for item in asked.side_effects))
-
-
-def _slot_of(candidate: Candidate) -> Slot:
-    known = catalogue().get(candidate.treatment)
-    usual = known is not None and known.effect_half_life_days == candidate.effect_half_life_days
-    return Slot(
-        treatment=candidate.treatment if known else OWN,
-        name="" if known else candidate.name,
-        dose=candidate.dose,
-        half_life="" if usual else _plain_number(candidate.effect_half_life_days),
-        burden=_plain_number(candidate.burden) if candidate.burden else "",
-    )
-
-
-# ---- reading -------------------------------------------------------------------------------------
-
-
 def untouched() -> Reading:
     """Return the reading of a form nobody has filled in yet: nothing to complain about."""
     return Reading(None, {}, {}, propose_days(()), ())
@@ -258,14 +73,14 @@ def read_form(typed: Typed) -> Reading:
         errors["title"] = str(_("Give the trial a short title."))
     if not typed.get("question"):
         errors["question"] = str(_("Write down what the two of you want to know."))
-    blinding = _choice(Blinding, typed.get("blinding"), Blinding.BLINDED)
+    blinding = choice(Blinding, typed.get("blinding"), Blinding.BLINDED)
     candidates = _read_candidates(typed, blinding, errors)
     chosen = [catalogue()[c.treatment] for _n, c in candidates if c.treatment in catalogue()]
     proposed = propose_days(chosen)
     union = union_of_side_effects(chosen, dict(side_effect_terms()))
     design = _read_design(typed, len(candidates), blinding, proposed, errors)
     reference = _read_reference(typed, candidates, errors)
-    outcome = _choice(Outcome, typed.get("outcome"), Outcome.NET_BURDEN)
+    outcome = choice(Outcome, typed.get("outcome"), Outcome.NET_BURDEN)
     weight = _read_weight(typed, outcome, errors)
     rule = _read_rule(typed, errors)
     severe_limit = _read_severe_limit(typed, errors)
@@ -286,12 +101,12 @@ def read_form(typed: Typed) -> Reading:
                 outcome=outcome,
                 bother_weight=weight,
                 decision=rule,
-                analysis_set=_choice(
+                analysis_set=choice(
                     AnalysisSet, typed.get("analysis_set"), AnalysisSet.AS_ASSIGNED
                 ),
                 questionnaire=questionnaire,
                 window=window,
-                looks=_choice(LookSchedule, typed.get("looks"), LookSchedule.AT_END),
+                looks=choice(LookSchedule, typed.get("looks"), LookSchedule.AT_END),
                 known_noise=noise,
                 taking=taking,
                 shows_pain_line=typed.get("pain_line") == "yes",
@@ -348,8 +163,8 @@ def _read_slot(number: int, slot: Slot, errors: FieldErrors) -> Candidate | None
             )
         )
     usual = known.effect_half_life_days if known else Candidate("own", name).effect_half_life_days
-    half_life = _decimal(f"slot-{number}-half_life", slot.half_life, usual, errors)
-    burden = _decimal(f"slot-{number}-burden", slot.burden, 0.0, errors)
+    half_life = decimal(f"slot-{number}-half_life", slot.half_life, usual, errors)
+    burden = decimal(f"slot-{number}-burden", slot.burden, 0.0, errors)
     if not 0.0 <= burden <= 10.0:
         errors[f"slot-{number}-burden"] = str(_("Please give a number from 0 to 10."))
         return None
@@ -393,14 +208,14 @@ def _read_design(
     typed: Typed, arms: int, blinding: Blinding, proposed: ProposedDays, errors: FieldErrors
 ) -> Design | None:
     numbers = {
-        "blocks": _whole("blocks", typed.get("blocks"), 2, errors),
-        "period_days": _whole("period_days", typed.get("period_days"), None, errors),
-        "washout_days": _whole("washout_days", typed.get("washout_days"), None, errors),
-        "run_in_days": _whole("run_in_days", typed.get("run_in_days"), 0, errors),
+        "blocks": whole("blocks", typed.get("blocks"), 2, errors),
+        "period_days": whole("period_days", typed.get("period_days"), None, errors),
+        "washout_days": whole("washout_days", typed.get("washout_days"), None, errors),
+        "run_in_days": whole("run_in_days", typed.get("run_in_days"), 0, errors),
     }
     if any(name in errors for name in numbers) or arms < 2:
         return None
-    scheme = _choice(Scheme, typed.get("scheme"), Scheme.BALANCED)
+    scheme = choice(Scheme, typed.get("scheme"), Scheme.BALANCED)
     if scheme is Scheme.FIXED and blinding is Blinding.BLINDED:
         errors["scheme"] = str(
             _(
@@ -468,7 +283,7 @@ def _read_weight(typed: Typed, outcome: Outcome, errors: FieldErrors) -> float:
     if not typed.get("weighing"):
         errors["weighing"] = str(_("Ask the patient and choose the answer."))
         return 0.0
-    points = _decimal("weighing", typed.get("weighing"), 0.0, errors)
+    points = decimal("weighing", typed.get("weighing"), 0.0, errors)
     if not 0.0 <= points <= 5.0 * BOTHER:
         errors["weighing"] = str(_("Choose one of the answers."))
     return points / BOTHER
@@ -477,7 +292,7 @@ def _read_weight(typed: Typed, outcome: Outcome, errors: FieldErrors) -> float:
 def _read_rule(typed: Typed, errors: FieldErrors) -> DecisionRule | None:
     usual = DecisionRule()
     values = {
-        name: _decimal(name, typed.get(name), getattr(usual, name), errors)
+        name: decimal(name, typed.get(name), getattr(usual, name), errors)
         for name in (
             "best",
             "equal_margin",
@@ -508,7 +323,7 @@ def _read_severe_limit(typed: Typed, errors: FieldErrors) -> float | None:
     """Return the share of days on which a side effect may be severe; None where none is typed."""
     if not typed.get("severe_limit"):
         return None
-    percent = _decimal("severe_limit", typed.get("severe_limit"), 100 * SEVERE_LIMIT, errors)
+    percent = decimal("severe_limit", typed.get("severe_limit"), 100 * SEVERE_LIMIT, errors)
     if "severe_limit" not in errors and not 0.0 < percent < 100.0:
         errors["severe_limit"] = str(_("Please give a number above 0 and below 100."))
     return percent / 100
@@ -552,9 +367,9 @@ def _read_taking(typed: Typed, errors: FieldErrors) -> TakingPlan | None:
 
 
 def _read_window(typed: Typed, errors: FieldErrors) -> DiaryWindow | None:
-    opens = _time("opens", typed.get("opens"), errors)
-    closes = _time("closes", typed.get("closes"), errors)
-    late = _whole("late_hours", typed.get("late_hours"), None, errors)
+    opens = time_of_day("opens", typed.get("opens"), errors)
+    closes = time_of_day("closes", typed.get("closes"), errors)
+    late = whole("late_hours", typed.get("late_hours"), None, errors)
     if opens is None or closes is None or "late_hours" in errors:
         return None
     try:
@@ -570,9 +385,9 @@ def _read_noise(typed: Typed, errors: FieldErrors) -> KnownNoise | None:
         if typed.get("known_autocorrelation"):
             errors["known_sd"] = str(_("Give the ups and downs too, or neither."))
         return None
-    sd = _decimal("known_sd", typed.get("known_sd"), 1.0, errors)
+    sd = decimal("known_sd", typed.get("known_sd"), 1.0, errors)
     likeness = typed.get("known_autocorrelation")
-    memory = _decimal("known_autocorrelation", likeness, 0.0, errors) if likeness else None
+    memory = decimal("known_autocorrelation", likeness, 0.0, errors) if likeness else None
     for name, values in (("known_sd", (sd, None)), ("known_autocorrelation", (1.0, memory))):
         try:
             KnownNoise(*values)
@@ -581,98 +396,3 @@ def _read_noise(typed: Typed, errors: FieldErrors) -> KnownNoise | None:
     if "known_sd" in errors or "known_autocorrelation" in errors:
         return None
     return KnownNoise(sd, memory)
-
-
-def _whole(name: str, text: str, otherwise: int | None, errors: FieldErrors) -> int | None:
-    if not text:
-        return otherwise
-    if not text.isascii() or not text.isdigit() or len(text) > 4:
-        errors[name] = str(_("Please give a whole number."))
-        return otherwise
-    return int(text)
-
-
-def _decimal(name: str, text: str, otherwise: float, errors: FieldErrors) -> float:
-    """Return the number; a comma counts as a decimal point."""
-    text = text.strip().replace(",", ".")
-    if not text:
-        return otherwise
-    try:
-        number = float(text) if len(text) <= 8 else float("nan")
-    except ValueError:
-        number = float("nan")
-    if not abs(number) < 1000:  # neither "inf" nor "nan" is a number people mean
-        errors[name] = str(_("Please give a number, such as 0.5."))
-        return otherwise
-    return number
-
-
-def _time(name: str, text: str, errors: FieldErrors) -> time | None:
-    try:
-        return time.fromisoformat(text).replace(second=0, microsecond=0, tzinfo=None)
-    except ValueError:
-        errors[name] = str(_("Please give a time of day, such as 17:00."))
-        return None
-
-
-def _choice[E: (Blinding, Outcome, AnalysisSet, Scheme, LookSchedule)](
-    kind: type[E], text: str, otherwise: E
-) -> E:
-    try:
-        return kind(text)
-    except ValueError:
-        return otherwise
-
-
-# ---- two forms side by side ----
-
-
-def differences(yours: Typed, theirs: Typed) -> Iterable[Difference]:
-    """Yield the fields that stand differently in the two forms."""
-    labels = _field_labels()
-    for name, label in labels.items():
-        mine, kept = yours.get(name), theirs.get(name)
-        if mine != kept:
-            yield Difference(str(label), mine or NOTHING, kept or NOTHING)
-    for number, (mine_slot, kept_slot) in enumerate(
-        zip(yours.slots, theirs.slots, strict=True), start=1
-    ):
-        mine, kept = _slot_text(mine_slot), _slot_text(kept_slot)
-        if mine != kept:
-            label = str(_("Candidate %(number)s", number=number))
-            yield Difference(label, mine or NOTHING, kept or NOTHING)
-
-
-def _slot_text(slot: Slot) -> str:
-    known = catalogue().get(slot.treatment)
-    name = known.name if known else slot.name
-    return " ".join(part for part in (name, slot.dose, slot.half_life, slot.burden) if part.strip())
-
-
-def _field_labels() -> dict[str, str]:
-    return {
-        "title": _("Short title"),
-        "question": _("Question"),
-        "blinding": _("Treatments hidden or open"),
-        "reference": _("Reference"),
-        "blocks": _("Blocks"),
-        "period_days": _("Days in a period"),
-        "washout_days": _("Washout days"),
-        "run_in_days": _("Run-in days"),
-        "scheme": _("Order"),
-        "outcome": _("Outcome"),
-        "weighing": _("Weight of side effects"),
-        "looks": _("Looks at the answer"),
-        "known_sd": _("Ups and downs of pain"),
-        "known_autocorrelation": _("Likeness of neighbouring days"),
-        "best": _("Probability to be called best"),
-        "equal_margin": _("Smallest difference that matters"),
-        "severe_limit": _("Days on which a side effect may be severe, in %"),
-        "rescue": _("Rescue medicine"),
-        "opens": _("Diary opens"),
-        "closes": _("Diary closes"),
-    }
-
-
-def _plain_number(value: float) -> str:
-    return f"{value:.4f}".rstrip("0").rstrip(".")
