@@ -19,6 +19,7 @@ from tests.builders import (
 from trials.domain.blinding import Role
 from trials.domain.design import Outcome
 from trials.domain.errors import NotAllowedError, ProtocolError
+from trials.services import allocation
 from trials.services.actor import Actor
 from trials.services.analysis import live_result, release_result
 from trials.services.what_if import what_if
@@ -95,6 +96,23 @@ def test_a_blinded_reader_gets_labels_and_the_rule_without_treatments(session, p
     assert sorted(opened.treatments.values()) == ["Amitriptyline", "Ibuprofen"]
     shifts = sorted(round(opened.arms[a].mean - found.arms[a].mean, 3) for a in found.arms)
     assert shifts == [0.0, 0.9]
+
+
+def test_no_digit_depends_on_which_treatment_an_arm_is(session, people, monkeypatch):
+    """Not even the last one, in which another seed would show: same diary, other treatments."""
+    alike = tuple(replace(c, effect_half_life_days=0.5) for c in PROTOCOL.candidates)
+    protocol = replace(PROTOCOL, candidates=alike, comparator="ibuprofen")
+    trial = make_completed(session, people[Role.CLINICIAN], START, protocol)
+    first = allocation.sealed_arm_key(session, VAULT, trial)
+    swapped = dict(zip(first, reversed(first.values()), strict=True))
+    seen = []
+    for key in (first, swapped):
+        monkeypatch.setattr(allocation, "sealed_arm_key", lambda *_, key=key: key)
+        live = live_result(session, VAULT, people[Role.ANALYST], trial).summary
+        seen.append((what_if(session, VAULT, people[Role.ANALYST], trial, 1.5), live["arms"]))
+
+    assert first != swapped
+    assert seen[0] == seen[1]
 
 
 def test_the_clinician_waits_for_the_release(session, people, completed):

@@ -32,7 +32,7 @@ from trials.domain.errors import (
     StateError,
 )
 from trials.domain.life_cycle import RESULT_KNOWN, UNDER_WAY, State, Step
-from trials.domain.protocol import Protocol
+from trials.domain.protocol import Protocol, protocol_hash
 from trials.domain.words import marked as _
 from trials.keys import Vault
 from trials.services import allocation
@@ -253,6 +253,9 @@ def secret_seed(vault: Vault, *parts: str) -> int:
 
     With the seed and the diary one could repeat the fit under every sequence until the numbers
     match, so it stays sealed like the sequence until the release.
+
+    No part may depend on which treatment an arm is, as the hash of a specification does: the
+    last digits that a blinded reader sees would depend on it too.
     """
     key = vault.derive("fit seed")
     return int(hmac.new(key, "|".join(parts).encode(), sha256).hexdigest()[:8], 16) >> 1
@@ -447,10 +450,9 @@ def live_result(session: Session, vault: Vault, actor: Actor, trial: TrialRow) -
     """
     check_reader(actor, trial)
     data = assemble_data(session, vault, trial)
-    specification = specify(
-        _frozen(session, trial), allocation.sealed_arm_key(session, vault, trial)
-    )
-    seed = secret_seed(vault, data.data_hash, specification.specification_hash)
+    protocol = _frozen(session, trial)
+    specification = specify(protocol, allocation.sealed_arm_key(session, vault, trial))
+    seed = secret_seed(vault, data.data_hash, protocol_hash(protocol))
     summary = summary_of(analyze(data, specification, seed=seed, draws=FIT_DRAWS))
     treatments = treatments_for(session, vault, actor, trial)
     shown = summary.masked if treatments is None else opened(summary)

@@ -90,7 +90,7 @@ def what_if(session: Session, vault: Vault, actor: Actor, trial: TrialRow, weigh
     assert frozen is not None  # noqa: S101  # there are data
     key = allocation.sealed_arm_key(session, vault, trial)
     specification = specify(frozen.value, key)
-    seed = secret_seed(vault, data.data_hash, specification.specification_hash)
+    seed = secret_seed(vault, data.data_hash, frozen.hash or "")
     found = at_other_weights(data, specification, {BOTHER: weight}, seed=seed)
     treatments = treatments_for(session, vault, actor, trial)
     weighed = frozen.value.outcome is Outcome.NET_BURDEN
