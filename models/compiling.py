@@ -10,14 +10,10 @@ well under a second and needs neither the compiler's time nor its memory.
 
 from __future__ import annotations
 
-import ast
 import hashlib
-import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from importlib.metadata import version
 from itertools import accumulate
-from pathlib import Path
 from typing import Any
 
 import numba
@@ -28,6 +24,11 @@ from numpy.typing import NDArray
 from nutpie import compile_pymc as of_nutpie
 from pymc.initial_point import make_initial_point_fn
 from pytensor.link.numba.cache import compile_numba_function_src
+
+from models.cache import check_files
+from models.versions import fingerprint
+
+check_files()
 
 DENSITY = """
 def density(dim, x_, out_, density_, data_):
@@ -60,8 +61,6 @@ def expansion(dim, expanded, x_, out_, data_):
 _NUMBERS = types.CPointer(types.double)
 _OF_DENSITY = types.int64(types.uint64, _NUMBERS, _NUMBERS, _NUMBERS, types.voidptr)
 _OF_EXPANSION = types.int64(types.uint64, types.uint64, _NUMBERS, _NUMBERS, types.voidptr)
-_SOURCES = ("kernels", "operations", "pain", "ends_pymc")
-_PARTS = ("pymc", "pytensor", "nutpie", "numba", "llvmlite", "numpy")
 
 
 def compile_model(model: pm.Model, name: str, keep: Sequence[str]) -> of_nutpie.CompiledPyMCModel:
@@ -88,7 +87,7 @@ def compile_model(model: pm.Model, name: str, keep: Sequence[str]) -> of_nutpie.
     containers = {var.name: var for fn in (density, expansion) for var in fn.get_shared()}
     numbers = {key: np.array(var.get_value(), order="C") for key, var in containers.items()}
     user_data = of_nutpie.make_user_data({var: key for key, var in containers.items()}, numbers)
-    key = f"{name} {keep} {_fingerprint()}"
+    key = f"{name} {keep} {fingerprint()}"
 
     def function(text: str, inner: Any, signature: Any) -> Any:
         arguments = _arguments(numbers, [var.name for var in inner.get_shared()])
@@ -158,12 +157,3 @@ def _compiled(text: str, inner: Any, signature: Any, key: str) -> Any:
     digest = hashlib.sha256(f"{text} {key}".encode()).hexdigest()
     function = compile_numba_function_src(text, name, known, cache_key=digest)
     return numba.cfunc(signature, cache=True)(function)
-
-
-def _fingerprint() -> str:
-    """Return what changes when other code would be compiled: our code and the compilers."""
-    text = hashlib.sha256()
-    for module in _SOURCES:
-        meaning = ast.dump(ast.parse(Path(__file__).with_name(f"{module}.py").read_text("utf-8")))
-        text.update(meaning.encode())
-    return f"{text.hexdigest()} {sys.version} {[version(part) for part in _PARTS]}"

@@ -24,7 +24,7 @@ type Sampler = Callable[[TrialData, Specification, int], Posterior]
 """Draws from a trial's posterior with a seed; the tests force one to fail."""
 
 ATTEMPTS = 2
-"""A sampler that misses its diagnostics may try once more, with four times the draws."""
+"""A sampler that misses its diagnostics may try once more, carefully and four times as long."""
 
 
 def confirm(
@@ -127,11 +127,11 @@ def _sample_both(
 
 
 def _sample_well(draw: Callable[..., Posterior], seed: int) -> Posterior:
-    """Sample, and once more with more draws when the diagnostics are not met."""
+    """Sample, and once more with care and more draws when the diagnostics are not met."""
     posterior = draw(seed=seed)
     for attempt in range(1, ATTEMPTS):
         if not untrustworthy(posterior.diagnostics):
             break
         more = 4**attempt
-        posterior = draw(seed=seed + attempt, draws=more * DRAWS, tune=more * TUNE)
+        posterior = draw(seed=seed + attempt, draws=more * DRAWS, tune=more * TUNE, careful=True)
     return posterior

@@ -50,6 +50,8 @@ CROSSOVER = {"adaptation": "diag", "target_accept": 0.8}
 """The crossover model is stated in coordinates that hardly depend on each other."""
 ENDS = {"adaptation": "low_rank", "target_accept": 0.9}
 """Latent days lean on each other."""
+CAREFUL = {"adaptation": "low_rank", "target_accept": 0.95}
+"""For a patient whose first attempt failed: shorter steps, along the posterior's own axes."""
 
 USUAL = Structure(
     arms=3,
@@ -73,6 +75,7 @@ def sample(
     draws: int = DRAWS,
     tune: int = TUNE,
     cores: int = 2,
+    careful: bool = False,
 ) -> Posterior:
     """Draw from the PyMC model with nutpie, compiling the structure once in this process.
 
@@ -83,6 +86,7 @@ def sample(
         draws: kept from each of the four chains.
         tune: warm-up steps of each.
         cores: chains that run at once.
+        careful: take shorter steps, after a first attempt that failed.
     """
     began = time.perf_counter()
     structure = structure_of(specification)
@@ -91,7 +95,8 @@ def sample(
             model = build_pain_model(data, specification)
             _compiled[structure] = compile_model(model, repr(structure), kept(structure))
     ready = _compiled[structure].with_data(**model_data(data, specification))
-    trace = _run(ready, CROSSOVER, seed=seed, draws=draws, tune=tune, cores=cores)
+    how = CAREFUL if careful else CROSSOVER
+    trace = _run(ready, how, seed=seed, draws=draws, tune=tune, cores=cores)
     return _posterior(trace, specification, seed, time.perf_counter() - began)
 
 
@@ -104,6 +109,7 @@ def sample_ends(
     tune: int = TUNE,
     cores: int = 2,
     weighed: bool = False,
+    careful: bool = False,
 ) -> Posterior:
     """Draw from the end-of-scale model with nutpie; the arguments are those of :func:`sample`.
 
@@ -115,6 +121,7 @@ def sample_ends(
         tune: warm-up steps of each; a third more are made, for all the latent days.
         cores: chains that run at once.
         weighed: fit the net burden.
+        careful: take shorter steps, after a first attempt that failed.
 
     Returns:
         a posterior whose ``arm_mean`` is the expected rating (or burden) on each arm.
@@ -128,7 +135,8 @@ def sample_ends(
             _compiled[structure] = compile_model(model, repr(structure), keep)
     numbers = ends_model_data(data, specification, weighed=weighed)
     ready = _compiled[structure].with_data(**numbers)
-    trace = _run(ready, ENDS, seed=seed, draws=draws, tune=tune * 4 // 3, cores=cores)
+    how = CAREFUL if careful else ENDS
+    trace = _run(ready, how, seed=seed, draws=draws, tune=tune * 4 // 3, cores=cores)
     chains = trace["posterior"]
     latent = chains["arm_mean"].to_numpy()
     spread = chains["sd"].to_numpy()

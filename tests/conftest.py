@@ -11,11 +11,12 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session, sessionmaker
 
+from scheduler.compiled import keep_compiled_in
 from trials.store.database import open_engine, session_maker
 from trials.store.schema import upgrade_schema
 
 # Compiled models outlive a run of the tests; every worker process started from here finds them.
-os.environ.setdefault("PYTENSOR_FLAGS", f"base_compiledir={Path(sys.prefix) / 'compiled'}")
+keep_compiled_in(Path(sys.prefix) / "compiled")
 
 SUNDAY_NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 

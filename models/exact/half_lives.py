@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,13 +25,18 @@ from models.exact.elimination import (
 )
 from models.exact.grid import Grid
 from models.exact.layout import Batch
-from models.exact.surface import Surface, normalized
+from models.exact.surface import Surface, around_both, integrate, missed, normalized
 from models.exposure import exposures, speeds, targets
 from models.importance import effective_size, kronecker, pareto_k, systematic
 from models.posterior import Diagnostics
 from models.specification import HalfLifePerArm, Specification
 
 type Floats = NDArray[np.float64]
+
+ATTEMPTS = 4
+"""So often is the surface laid out, at half-lives that are closer to the truth each time."""
+TO_MISS = 1e-3
+"""The share of autocorrelation and spread that may lie outside of the surface."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,47 +75,85 @@ def sample_half_lives(
 
     Autocorrelation and spread are proposed from their posterior at the prior medians of the
     half-lives; the half-lives from their prior in a pilot round, then mostly from a normal
-    fitted to the pilot.
+    fitted to the pilot. Where quiet data contradict those medians, autocorrelation and spread
+    lie elsewhere at the half-lives found: the surface is then laid out again, around both. Weights
+    know nothing of a part that no point can reach, so a rest that is missed makes them unusable.
     """
     prior = specification.priors.half_life
     if not isinstance(prior, HalfLifePerArm):
         raise TypeError("The half-life is shared.")
-    arms = len(specification.arms)
     mean = np.log(np.array(specification.prior_half_lives()))
-    centre, spread = mean, np.eye(arms) * prior.sd_log
+    proposal = _Proposal(mean, np.eye(mean.size) * prior.sd_log)
     generator = np.random.default_rng(noise.seed)
+    trial = partial(_cloud, data, batch, specification=specification, grid=grid)
+    cloud, found = _two_rounds(partial(trial, surface=surface), proposal, grid, generator)
+    for attempt in range(ATTEMPTS):
+        there_batch = _at(data, batch, specification, found.centre)
+        there = integrate(there_batch, specification, grid)
+        left_out = missed(surface, there)
+        if left_out < TO_MISS or attempt == ATTEMPTS - 1:
+            break
+        surface = around_both(there_batch, specification, grid, surface, there)
+        cloud, found = _two_rounds(partial(trial, surface=surface), proposal, grid, generator)
+    fitted = _draw_from_cloud(cloud, surface, specification, noise)
+    if left_out < TO_MISS:
+        return fitted
+    return replace(fitted, diagnostics=replace(fitted.diagnostics, pareto_k=math.inf))
+
+
+@dataclass(frozen=True, slots=True)
+class _Proposal:
+    """A normal for the log half-lives: (K,) centre and (K, K) Cholesky factor."""
+
+    centre: Floats
+    factor: Floats
+
+    def log_density(self, values: Floats) -> Floats:
+        """Return (M,) log densities of (K, M) values, up to a constant of K."""
+        standard = np.linalg.solve(self.factor, values - self.centre[:, None])
+        return np.asarray(-0.5 * (standard**2).sum(axis=0) - np.log(np.diag(self.factor)).sum())
+
+
+def _two_rounds(
+    evaluate: Callable[..., _Cloud], prior: _Proposal, grid: Grid, generator: np.random.Generator
+) -> tuple[_Cloud, _Proposal]:
+    """Return the points of the second round, and the normal that fits them."""
+    arms, found = prior.centre.size, prior
     for points, share in ((grid.pilot, 1.0), (grid.points, 0.25)):
         even = kronecker(points, arms + 2, generator.random(arms + 2))
         z = ndtri(np.clip(even[:, :arms], 1e-12, 1 - 1e-12)).T
-        from_prior = even[:, arms] < share
-        log_h = np.where(from_prior, mean[:, None] + prior.sd_log * z, centre[:, None] + spread @ z)
-        own = _log_normal(log_h, mean, np.eye(arms) * prior.sd_log)
-        fitted = _log_normal(log_h, centre, spread)
-        proposal = (
-            np.logaddexp(np.log(share) + own, np.log1p(-share) + fitted) if share < 1 else own
+        log_h = np.where(
+            even[:, arms] < share,
+            prior.centre[:, None] + prior.factor @ z,
+            found.centre[:, None] + found.factor @ z,
         )
-        cloud = _cloud(
-            data, batch, surface, specification, grid, log_h, own - proposal, even[:, -1]
-        )
-        log_point = cloud.log_point
-        weight = np.exp(log_point - log_point.max())
+        own = proposed = prior.log_density(log_h)
+        if share < 1:
+            proposed = np.logaddexp(
+                np.log(share) + own, np.log1p(-share) + found.log_density(log_h)
+            )
+        cloud = evaluate(log_h=log_h, log_ratio=own - proposed, positions=even[:, -1])
+        weight = np.exp(cloud.log_point - cloud.log_point.max())
         weight /= weight.sum()
         centre = log_h @ weight
         deviation = log_h - centre[:, None]
         covariance = (deviation * weight) @ deviation.T + np.eye(arms) * 1e-6
-        spread = np.linalg.cholesky(1.15 * covariance)
-    return _draw_from_cloud(cloud, surface, specification, noise)
+        found = _Proposal(centre, np.linalg.cholesky(1.15 * covariance))
+    return cloud, found
 
 
-def _log_normal(values: Floats, mean: Floats, factor: Floats) -> Floats:
-    """Return the log density of (K, M) values under a normal with Cholesky factor (K, K)."""
-    standard = np.linalg.solve(factor, values - mean[:, None])
-    return np.asarray(-0.5 * (standard**2).sum(axis=0) - np.log(np.diag(factor)).sum())
+def _at(data: TrialData, batch: Batch, specification: Specification, log_h: Floats) -> Batch:
+    """Return the batch at other half-lives of the arms: their (K,) logs."""
+    exposure = exposures(targets(data), speeds(data, specification), np.exp(log_h))
+    columns = batch.columns.copy()
+    columns[0, 0, :, 1 : 1 + log_h.size] = exposure[data.observed]
+    return replace(batch, columns=columns)
 
 
 def _cloud(
     data: TrialData,
     batch: Batch,
+    *,
     surface: Surface,
     specification: Specification,
     grid: Grid,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,7 +65,7 @@ def integrate(batch: Batch, specification: Specification, grid: Grid) -> Surface
     middle = _at_middle_half_life(batch)
     narrow_phi = narrow_ratio = np.zeros(size, dtype=np.bool_)
     for _ in range(4):
-        surface = _evaluate(middle, specification, coarse, phi_range, ratio_range)
+        surface = evaluate(middle, specification, coarse, phi_range, ratio_range)
         weight = normalized(surface.log_weight)
         phi_range, narrow_phi = _narrower(
             surface.phi, weight.sum(axis=(1, 3, 4)), phi_range, (bounds.low, bounds.high)
@@ -75,7 +75,7 @@ def integrate(batch: Batch, specification: Specification, grid: Grid) -> Surface
         )
         if not (narrow_phi | narrow_ratio).any():
             break
-    return _evaluate(batch, specification, grid, phi_range, ratio_range)
+    return evaluate(batch, specification, grid, phi_range, ratio_range)
 
 
 def _at_middle_half_life(batch: Batch) -> Batch:
@@ -115,7 +115,7 @@ def _narrower(
     return np.stack((low, high), axis=1), (high - low) < 0.5 * width
 
 
-def _evaluate(
+def evaluate(
     batch: Batch,
     specification: Specification,
     grid: Grid,
@@ -155,6 +155,30 @@ def _evaluate(
     return Surface(
         phi, phi_weight, ratio, ratio_weight, scaled, over_sd, log_weight, phi_range, ratio_range
     )
+
+
+def missed(covered: Surface, there: Surface) -> float:
+    """Return the share of one surface's weight that lies outside what another one covers."""
+    weight = normalized(there.log_weight)[0].sum(axis=(0, 3))
+    phi, ratio = there.phi[0][:, None], there.ratio[0]
+    (low, high), (least, most) = covered.phi_range[0], covered.ratio_range[0]
+    outside = (phi < low) | (phi > high) | (ratio < least) | (ratio > most)
+    return float(weight[outside].sum())
+
+
+def around_both(
+    batch: Batch, specification: Specification, grid: Grid, one: Surface, other: Surface
+) -> Surface:
+    """Return the surface on intervals that hold those of both, with twice the nodes."""
+    ranges = [
+        np.stack((np.minimum(a[:, 0], b[:, 0]), np.maximum(a[:, 1], b[:, 1])), axis=1)
+        for a, b in (
+            (one.phi_range, other.phi_range),
+            (one.ratio_range, other.ratio_range),
+        )
+    ]
+    finer = replace(grid, autocorrelation=2 * grid.autocorrelation, spread=2 * grid.spread)
+    return evaluate(batch, specification, finer, *ranges)
 
 
 def normalized(log_weight: Floats) -> Floats:

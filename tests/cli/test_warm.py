@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from scheduler.compiled import keep_compiled_in
+from scheduler.compiled import folder_name, keep_compiled_in, remove_other_versions
 from trials.cli.main import cli
 from trials.settings import read_settings
 
@@ -38,8 +38,8 @@ def test_compiled_models_are_kept_in_the_data_folder_unless_told_otherwise(
 @pytest.mark.parametrize(
     ("before", "after"),
     [
-        ("", "base_compiledir=/here"),
-        ("optimizer=fast_run", "optimizer=fast_run,base_compiledir=/here"),
+        ("", "base_compiledir=/here/OWN"),
+        ("optimizer=fast_run", "optimizer=fast_run,base_compiledir=/here/OWN"),
         ("base_compiledir=/mine", "base_compiledir=/mine"),
     ],
 )
@@ -50,4 +50,17 @@ def test_the_folder_is_told_without_undoing_what_was_said(
 
     keep_compiled_in(Path("/here"))
 
-    assert os.environ["PYTENSOR_FLAGS"] == after
+    assert os.environ["PYTENSOR_FLAGS"] == after.replace("OWN", folder_name())
+
+
+def test_only_what_other_versions_compiled_is_removed(tmp_path: Path) -> None:
+    """The folder may be anybody's: what does not carry the name of a version stays."""
+    own, old, theirs = folder_name(), "version-0123456789abcdef", "version-of-something-else"
+    for name in (own, old, theirs):
+        (tmp_path / name / "numba").mkdir(parents=True)
+        (tmp_path / name / "numba" / "density.nbc").write_bytes(b"code")
+
+    assert remove_other_versions(tmp_path) == 1
+    assert {path.name for path in tmp_path.iterdir()} == {own, theirs}
+    assert remove_other_versions(tmp_path) == 0
+    assert remove_other_versions(tmp_path / "not there") == 0

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from models.data import NO_ARM, trial_data
-from models.decision import probability_best
+from models.decision import probability_best, untrustworthy
 from models.errors import ModelInputError
 from models.exact import DEFAULT_GRID, FINE_GRID, fit, fit_many
 from models.exposure import exposures, speeds, targets
+from models.simulate import SimulatedPatient, simulate_trial
 from models.specification import (
     Arm,
     BoundedNormal,
@@ -280,3 +281,30 @@ def test_no_rating_at_all_is_refused(specification):
 
     with pytest.raises(ModelInputError, match="no rating"):
         fit(nothing, specification, seed=1)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_quiet_patient_who_contradicts_the_half_lives_is_refused(seed):
+    """Noise of 0.05 points and effects that last no day, where half a day and more is expected.
+
+    Autocorrelation and spread lie elsewhere at the half-lives found than at the expected ones:
+    no number may come from a surface that leaves them out.
+    """
+    specification = Specification(
+        arms=tuple(
+            Arm(label=a, half_life_days=h) for a, h in zip("ABC", (0.5, 1.5, 1.0), strict=True)
+        ),
+        carryover=True,
+    )
+    patient = SimulatedPatient(level=6.0, effects=(0.0, -1.5, -0.5), sd=0.05, missing=0.1)
+    generator = np.random.default_rng(seed)
+    arms = np.concatenate([generator.permutation(3) for _ in range(4)])
+    data = simulate_trial(
+        patient,
+        specification,
+        np.repeat(arms, 7),
+        day_period=np.repeat(np.arange(12), 7),
+        generator=generator,
+    )
+
+    assert untrustworthy(fit(data, specification, seed=1).diagnostics)

@@ -17,6 +17,7 @@ MODULES = sorted(
     if path.name != "__init__.py"
 )
 SAMPLING = {
+    "models.cache",
     "models.compiling",
     "models.confirm",
     "models.draws",

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import click
 
-from scheduler.compiled import keep_compiled_in
+from scheduler.compiled import keep_compiled_in, remove_other_versions
 from trials.cli.database import database
 from trials.settings import read_settings
 from trials.store.database import only_reading, session_maker
@@ -20,7 +20,7 @@ def warm() -> None:
 
     A model is compiled once per number of arms and kept in a folder that the processes of the
     scheduler read. Run it after installing and after every update; what is compiled already
-    takes seconds.
+    takes seconds. What other versions compiled is removed.
     """
     settings = read_settings()
     with database(settings) as engine:
@@ -29,6 +29,8 @@ def warm() -> None:
             counts = sorted({*USUAL_ARMS, *arms_under_way(session)})
     keep_compiled_in(settings.compiled)
     click.echo(f"Compiled models are kept in {settings.compiled}.")
+    if others := remove_other_versions(settings.compiled):
+        click.echo(f"Removed those of {others} other version(s).")
     click.echo("Loading PyMC ...")
     from models import sampling  # noqa: PLC0415  # after the folder is known
 
