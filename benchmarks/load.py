@@ -28,7 +28,7 @@ import aiohttp
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from benchmarks._large import databases, fill_diaries, multiply_trial
+from benchmarks._large import databases, fill_diaries, multiply_trial, tidy
 from benchmarks._web import running_web
 from models.evidence.table import Table, markdown
 from tests.builders import (
@@ -224,6 +224,7 @@ def _prepare(url: str, entries: int) -> tuple[list[str], date, int]:
             filled = multiply_trial(session, ended, copies, state=State.RELEASED.value)
             stored = fill_diaries(session, filled, now)
         cookies = _cookies(session, trials, now)
+    tidy(engine)
     engine.dispose()
     return cookies, local_day(now, zone_of(zone)), stored
 
