@@ -46,7 +46,6 @@ HEADER = """\
 BEGINNING = datetime(2026, 11, 22, tzinfo=UTC)
 
 STAFF_ONLY = (
-    "models/checks.py",
     "models/guess.py",
     "models/words/beside.py",
     "models/words/sensitivity.py",
@@ -86,9 +85,7 @@ STAFF_ONLY = (
     "trials/services/analysis.py",
     "trials/services/calibration.py",
     "trials/services/condition.py",
-    "trials/services/corrections.py",
     "trials/services/draws.py",
-    "trials/services/erasure.py",
     "trials/services/export.py",
     "trials/services/help_numbers.py",
     "trials/services/looks.py",

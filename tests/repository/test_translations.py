@@ -1,5 +1,6 @@
 """Every text that a patient can meet is translated, in every language, in the same words."""
 
+import ast
 import re
 from collections.abc import Iterator
 from functools import cache
@@ -129,6 +130,56 @@ def test_files_of_staff_exist_and_everything_else_belongs_to_patients():
     shared = Message("A word", locations=[("trials/cli/user.py", 0), ("templates/base.html", 0)])
     staffs = Message("A word", locations=[("trials/cli/user.py", 0)])
     assert [is_for_patients(m) for m in (stray, shared, staffs)] == [True, True, False]
+
+
+BESIDE_THEIR_FOLDER = ("edge", "entrance", "feed", "language", "plain_result", "verdict")
+FOR_PATIENTS = ("patient", "entrance", "errors")
+NEVER_SAID = {
+    "trials/domain/design.py": "refuses a design, which a patient cannot change",
+    "trials/domain/protocol.py": "refuses a protocol, likewise",
+    "trials/keys.py": "a record that does not open stops the request, and says so to the operator",
+    "trials/services/accounts.py": "patients have no account; the demonstration's first page looks",
+    "trials/services/alerts.py": "a patient's deed raises alerts; only staff settle them",
+    "trials/services/allocation.py": "a patient asks what is known or which box it is: no refusal",
+    "trials/services/analysis.py": "asked for the result only in a state in which there is one",
+    "trials/services/help_numbers.py": "read by patients, refused to an administrator",
+    "trials/services/patients.py": "a patient chooses a language that is offered",
+}
+"""Modules of staff that a page of patients imports, and why no text of theirs is met there."""
+
+
+def imported(file: Path) -> set[str]:
+    """Return the files of ours that a Python file imports from."""
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+            found |= {f"{name.replace('.', '/')}.py" for name in names}
+    return {name for name in found if (ROOT / name).is_file()}
+
+
+def test_pages_of_patients_use_nothing_of_staff_but_what_says_no_word_to_them():
+    """What a patient's page imports could refuse something with a sentence nobody translated."""
+    web = ROOT / "trials" / "web"
+    named = (web / f"{name}.py" for name in BESIDE_THEIR_FOLDER)
+    used = {name for page in (*web.glob("patient/*.py"), *named) for name in imported(page)}
+
+    assert {name for name in used if name.startswith(STAFF_ONLY)} == set(NEVER_SAID)
+
+
+def test_templates_of_patients_use_none_of_staff():
+    templates = ROOT / "templates"
+    files = [templates / "base.html"]
+    for folder in FOR_PATIENTS:
+        files += (templates / folder).rglob("*.*")
+    used = {
+        f"templates/{name}"
+        for file in files
+        for name in re.findall(r'{%-? *(?:import|extends|include|from) "([^"]+)"', file.read_text())
+    }
+
+    assert len(used) > 5
+    assert [name for name in used if name.startswith(STAFF_ONLY)] == []
 
 
 def test_texts_are_found_in_macros_models_tables_and_the_core():

@@ -41,10 +41,12 @@ from trials.services.trials import (
 )
 from trials.store.account import AccountRow, SiteRow
 from trials.store.fit import latest_fit
+from trials.store.safety_contact import SafetyContactRow
 from trials.store.trial import TrialRow, frozen_protocol, trials_of_site
 
 SITE = "Lenitive demonstration clinic"
 TIMEZONE = "Europe/Berlin"
+COUNTRY = "DE"  # whose numbers patients are given to call
 STAFF = (
     ("Dr. Clara Weiss", "clinician@demo.example", Role.CLINICIAN),
     ("Pavel Horák", "pharmacist@demo.example", Role.PHARMACIST),
@@ -217,6 +219,7 @@ def fill_demo(sessions: sessionmaker[Session], vault: Vault, now: datetime) -> N
         site = SiteRow(name=SITE, timezone=TIMEZONE, is_demo=True)
         session.add(site)
         session.flush()
+        session.add(SafetyContactRow(site_id=site.id, country=COUNTRY))
         people = {
             role: add_account(session, SYSTEM, site, name=name, email=email, role=role, now=now)
             for name, email, role in STAFF

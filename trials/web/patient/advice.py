@@ -54,12 +54,14 @@ class Advice:
         id: of the rule.
         text: an English sentence to translate.
         is_urgent: whether it must not wait until tomorrow.
+        asked: the kind of number that the text names.
         calls: numbers.
     """
 
     id: str
     text: str
     is_urgent: bool
+    asked: str
     calls: tuple[CallLine, ...]
 
 
@@ -70,6 +72,7 @@ def advice_of(numbers: HelpNumbers, found: Iterable[Rule]) -> tuple[Advice, ...]
             id=rule.id,
             text=rule.text,
             is_urgent=rule.urgency is not Urgency.NEXT_WORKING_DAY,
+            asked=rule.call.value,
             calls=calls_for(numbers, rule.call),
         )
         for rule in found

@@ -9,10 +9,19 @@ from flask_babel import gettext as _
 
 from trials.domain.diary import FieldErrors
 from trials.domain.errors import ProtocolError
+from trials.services.help_numbers import help_numbers
 from trials.services.problems import PROBLEM_KINDS, ProblemKind, report_problem
 from trials.services.screening import watch_words
 from trials.web.access import open_to_patient
-from trials.web.edge import absolute_url, current_actor, now, sentence_of, transaction
+from trials.web.edge import (
+    absolute_url,
+    current_actor,
+    current_patient,
+    now,
+    sentence_of,
+    transaction,
+)
+from trials.web.patient.advice import CallLine, all_calls
 from trials.web.patient.blueprint import bp, render, typed_in
 from trials.web.patient.trial import choose_trial
 
@@ -22,6 +31,7 @@ class ProblemPage:
     """All that templates/patient/problem.html may use.
 
     Attributes:
+        calls: every number to call.
         kinds: (value, name) of what it can be about.
         action: where the form goes.
         back: where "no" goes.
@@ -29,6 +39,7 @@ class ProblemPage:
         errors: sentences by field.
     """
 
+    calls: tuple[CallLine, ...]
     kinds: tuple[tuple[str, str], ...]
     action: str
     back: str
@@ -61,6 +72,7 @@ def problem() -> ResponseReturnValue:
                 errors = {name: sentence_of(wrong)}
         if request.method == "GET" or errors:
             page = ProblemPage(
+                calls=all_calls(help_numbers(session, current_patient().site)),
                 kinds=tuple((kind.value, str(_(name))) for kind, name in PROBLEM_KINDS.items()),
                 action=choice.address("problem"),
                 back=choice.address("clinic"),
