@@ -385,6 +385,7 @@ class Evenings(RuleBasedStateMachine):
         *,
         after: bool = False,
         meanwhile: str | None = None,
+        alone: bool = True,
     ) -> None:
         at = self.now + self.skews[name]
         self.lives += 1
@@ -407,7 +408,7 @@ class Evenings(RuleBasedStateMachine):
         power.on()
         self._note_openings(before, at)
         self._check_flood(self.sent - sent_before)
-        if not killed:
+        if alone and not killed:  # else the other one may hold what is owed
             self._check_reminded(at)
         for evening in self.evenings.values():
             evening.looked = max(evening.looked, at)
@@ -417,8 +418,8 @@ class Evenings(RuleBasedStateMachine):
         other = {"a": "b", "b": "a"}[name]
         known: dict[str | None, dict[str, Callable[[], object]]] = {
             "answered before": {BEFORE: self._answer_at_once},
-            "other before": {BEFORE: lambda: self._tick(other)},
-            "other on the way": {ON_THE_WAY: lambda: self._tick(other)},
+            "other before": {BEFORE: lambda: self._tick(other, alone=False)},
+            "other on the way": {ON_THE_WAY: lambda: self._tick(other, alone=False)},
         }
         return known.get(meanwhile, {})
 
