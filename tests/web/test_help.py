@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 from flask import Flask
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session, sessionmaker
 
 from tests.builders import (
@@ -380,3 +380,28 @@ def test_low_mood_in_the_diary_leads_to_the_questions(phone: Phone):
 
     assert "Two short questions about your mood" in page
     assert 'href="/mood"' in page
+
+
+# ---- numbers that nobody gave ------------------------------------------------------------------
+
+NO_SUCH_NUMBER = "We have no such number for your country. Call the emergency number instead."
+
+
+@pytest.mark.parametrize("path", ["/help-now?told=RF-OVERDOSE", "/mood/help"])
+def test_advice_that_names_a_number_nobody_gave_says_what_to_call_instead(phone: Phone, path: str):
+    known = phone.client.get(path).text
+    with phone.sessions.begin() as session:
+        session.execute(delete(SafetyContactRow))
+    unknown = phone.client.get(path).text
+
+    assert NO_SUCH_NUMBER not in known.partition('<ul class="lt-serious"')[0]
+    advice = unknown.partition("data-advice=")[2].partition("</section>")[0]
+    assert advice.index(NO_SUCH_NUMBER) < advice.index('href="tel:112"')
+
+
+def test_a_problem_is_told_below_the_numbers_the_clinic_set(phone: Phone):
+    page = phone.client.get("/clinic/problem").text
+
+    for number in ("112", "08001110111", "+49301234567"):
+        assert f'href="tel:{number}"' in page
+    assert "911" not in page
