@@ -633,6 +633,7 @@ class Post:
         return occasion, day
 
 
+@pytest.mark.timeout(1800)
 @pytest.mark.slow
 def test_evenings(engine: Engine, tmp_path: Path):
     Evenings.engine, Evenings.settings = engine, read_settings(data_dir=tmp_path)
