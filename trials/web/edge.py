@@ -178,6 +178,7 @@ def error_page(status: int, message: str = "") -> ResponseReturnValue:
     """Return the page for an error, or the sentence alone for a script that asked for JSON."""
     if request.accept_mimetypes.best == "application/json":
         return {"error": message}, status
+    g.is_error_page = True
     known = status if status in PAGES_OF_ERRORS else 500 if status >= 500 else 400
     return render_template(f"errors/{known}.html", message=message), status
 

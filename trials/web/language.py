@@ -7,7 +7,7 @@ so that messages and the calendar follow it. Staff change theirs elsewhere.
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from flask import Blueprint, redirect, request, session, url_for
+from flask import Blueprint, g, redirect, request, session, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import get_locale
 
@@ -81,7 +81,12 @@ def language_of_browser() -> str:
 
 
 def back_here() -> str:
-    """Return the address of the page being shown, where it can be asked for again."""
+    """Return the address of the page being shown, where it can be asked for again.
+
+    A page of an error leads to the start: it repeats nothing of the address that failed.
+    """
+    if g.get("is_error_page"):
+        return ""
     return request.full_path.rstrip("?") if request.method == "GET" else ""
 
 
