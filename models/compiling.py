@@ -30,6 +30,7 @@ from models.versions import fingerprint
 
 check_files()
 
+# Numba compiles these two; it knows no narrower "except". A code tells nutpie what went wrong.
 DENSITY = """
 def density(dim, x_, out_, density_, data_):
     x = carray(x_, ({size},))
