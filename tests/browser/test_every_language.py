@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urljoin
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -79,7 +80,7 @@ def pages(visit, language: str) -> Pages:
         count = 0
         page = visit("/today", width=width, **options)
         for address in addresses():
-            answer = page.request.get(page.url.rpartition("/")[0] + address)
+            answer = page.request.get(urljoin(page.url, address))
             if not answer.headers["content-type"].startswith("text/html"):
                 continue
             page.goto(answer.url, wait_until="load")
