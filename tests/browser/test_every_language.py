@@ -83,7 +83,7 @@ def pages(visit, language: str) -> Pages:
             answer = page.request.get(urljoin(page.url, address))
             if not answer.headers["content-type"].startswith("text/html"):
                 continue
-            page.goto(answer.url, wait_until="load")
+            page.goto(answer.url, wait_until="networkidle")
             assert page.locator("html").get_attribute("lang") == language, address
             yield address, page
             count += 1

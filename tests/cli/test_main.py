@@ -232,7 +232,7 @@ def children_of(process: int) -> dict[str, int]:
     return found
 
 
-def wait_for(condition, seconds: float = 60.0) -> bool:
+def wait_for(condition, seconds: float = 90.0) -> bool:
     """Return whether something becomes true in time."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
