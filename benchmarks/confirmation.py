@@ -12,10 +12,8 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import suppress
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -120,39 +118,6 @@ def _beside(fewest: Sequence[float]) -> str:
     return f"smallest effective size {min(fewest):.0f}, at least 1,000 in {enough:.0f} %"
 
 
-def web(folder: Path) -> Row:
-    """Return the peak memory of the web server's processes after some pages."""
-    environment = {**os.environ, "LENITIVE_DATA_DIR": str(folder), "LENITIVE_LOG_LEVEL": "error"}
-    command = [sys.executable, "-m", "trials.cli.main"]
-    subprocess.run([*command, "db", "upgrade"], check=True, env=environment, capture_output=True)
-    with subprocess.Popen(
-        [*command, "web", "--port", "0"], env=environment, stdout=subprocess.PIPE, text=True
-    ) as server:
-        address = (server.stdout.readline() if server.stdout else "").split()[-1]
-        pages = 0
-        for _ in range(600):
-            with suppress(OSError):
-                for page in ("/healthz", "/", "/sign-in"):
-                    urllib.request.urlopen(f"{address}{page}", timeout=30).read()  # noqa: S310
-                    pages += 1
-            if pages >= 60:
-                break
-            time.sleep(0.1)
-        peaks = [_peak(int(pid)) for pid in _children(server.pid)]
-        server.terminate()
-    text = f"{max(peaks):.0f} MB"
-    return ("a web process (gunicorn worker)", "150 MB", text, f"after {pages} pages", "")
-
-
-def _children(pid: int) -> list[str]:
-    return Path(f"/proc/{pid}/task/{pid}/children").read_text("ascii").split()
-
-
-def _peak(pid: int) -> float:
-    lines = Path(f"/proc/{pid}/status").read_text("ascii").splitlines()
-    return next(float(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
-
-
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -181,7 +146,6 @@ def main() -> None:
         keep_compiled_in(folder)
         rows += one(options.repeats, plainly=not options.without_plain)
         rows += many(options.patients)
-        rows.append(web(Path(temporary) / "web"))
     table = Table(
         title="Confirmation: 84 days, 3 arms, 3 half-lives, 4 blocks, 10 % missing, 4,000 draws",
         headings=("work", "goal", "median", "beside it", "ratio"),

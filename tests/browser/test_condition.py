@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,10 +13,10 @@ from axe_playwright_python.sync_playwright import Axe
 from flask import Flask
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
-from werkzeug.serving import make_server
 
 from tests.builders import make_account, make_actor, make_running, make_site
 from tests.plugins.web import close_app, make_app
+from tests.serving import serving
 from trials.domain.blinding import Role
 from trials.store.database import open_engine, session_maker
 from trials.store.outbox import MessageRow
@@ -66,18 +67,15 @@ def page(browser: "Browser", sqlite_template: Path, tmp_path: Path) -> Iterator[
     engine = open_engine(f"sqlite:///{path}")
     with ThreadPoolExecutor(1) as apart:
         app, administrator = apart.submit(move_in, engine, tmp_path).result()
-        server = make_server("127.0.0.1", 0, app, threaded=True)
-        serving = apart.submit(server.serve_forever)
-        context = browser.new_context(base_url=f"http://127.0.0.1:{server.server_port}")
-        page = context.new_page()
-        page.goto("/")
-        page.locator(f"form[action='/demo/staff/{administrator}'] button").click()
-        page.goto("/admin/condition")
-        yield page
-        context.close()
-        server.shutdown()
-        serving.result()
-        server.server_close()
+        with (
+            serving(app) as port,
+            closing(browser.new_context(base_url=f"http://127.0.0.1:{port}")) as context,
+        ):
+            page = context.new_page()
+            page.goto("/")
+            page.locator(f"form[action='/demo/staff/{administrator}'] button").click()
+            page.goto("/admin/condition")
+            yield page
         apart.submit(close_app, app).result()
     engine.dispose()
 

@@ -15,7 +15,6 @@ from axe_playwright_python.sync_playwright import Axe
 from flask import Flask
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
-from werkzeug.serving import make_server
 
 from tests.builders import (
     PROTOCOL,
@@ -31,6 +30,7 @@ from tests.builders import (
     trial_days,
 )
 from tests.plugins.web import close_app, make_app
+from tests.serving import serving
 from trials.domain.blinding import Role
 from trials.domain.diary import Questionnaire, SideEffect
 from trials.services.analysis import release_result
@@ -90,13 +90,8 @@ def site(sqlite_template: Path, tmp_path: Path) -> Iterator[Site]:
     engine = open_engine(url)
     with ThreadPoolExecutor(1) as apart:
         app, cookies, trials = apart.submit(make_clinic, engine, url, tmp_path).result()
-        server = make_server("127.0.0.1", 0, app, threaded=True)
-        serving = apart.submit(server.serve_forever)
-        with time_machine.travel(evening(LAST_OF_BOX), tick=True):
-            yield Site(f"http://127.0.0.1:{server.server_port}", engine, cookies, trials)
-        server.shutdown()
-        serving.result()
-        server.server_close()
+        with time_machine.travel(evening(LAST_OF_BOX), tick=True), serving(app) as port:
+            yield Site(f"http://127.0.0.1:{port}", engine, cookies, trials)
         apart.submit(close_app, app).result()
     engine.dispose()
 

@@ -3,15 +3,14 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from threading import Thread
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext
-from werkzeug.serving import make_server
 
 from tests.builders import VAULT, actor_for, make_account, make_patient, make_site
 from tests.plugins.web import close_app, make_app
+from tests.serving import serving
 from trials.domain.blinding import Role
 from trials.services.invitations import invite
 from trials.store.database import open_engine, session_maker
@@ -61,13 +60,8 @@ def clinic(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> I
         ids = {"token": token, "account": clara.public_id}
     engine.dispose()
     app = make_app(f"sqlite:///{path}", folder)
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = Thread(target=server.serve_forever)
-    thread.start()
-    yield {"address": f"http://127.0.0.1:{server.port}", **ids}
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(app) as port:
+        yield {"address": f"http://127.0.0.1:{port}", **ids}
     close_app(app)
 
 

@@ -78,12 +78,13 @@ def pages(visit, language: str) -> Pages:
 
     def walk(width: int, **options: object) -> "Iterator[tuple[str, Page]]":
         count = 0
-        page = visit("/today", width=width, **options)
+        page = visit("/today", width=width, service_workers="block", **options)
         for address in addresses():
             answer = page.request.get(urljoin(page.url, address))
             if not answer.headers["content-type"].startswith("text/html"):
                 continue
-            page.goto(answer.url, wait_until="networkidle")
+            by_itself = "/offline/" in answer.url  # goes to the page proper when it can
+            page.goto(answer.url, wait_until="networkidle" if by_itself else "load")
             assert page.locator("html").get_attribute("lang") == language, address
             yield address, page
             count += 1

@@ -1,13 +1,12 @@
 """The look in a real Chromium: reachable, legible and large enough, at every width."""
 
-import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from werkzeug.serving import make_server
 
+from tests.serving import serving
 from tests.web.gallery.app import PAGES, create_gallery
 
 if TYPE_CHECKING:
@@ -20,13 +19,8 @@ PHONE, DESK, NARROWEST = 390, 1280, 320
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
     """The address of a running gallery."""
-    server = make_server("127.0.0.1", 0, create_gallery(), threaded=True)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(create_gallery()) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 @pytest.fixture

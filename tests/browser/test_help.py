@@ -14,7 +14,6 @@ import pytest
 import time_machine
 from axe_playwright_python.sync_playwright import Axe
 from sqlalchemy import Engine, select
-from werkzeug.serving import make_server
 
 from tests.builders import (
     PROTOCOL,
@@ -29,6 +28,7 @@ from tests.builders import (
 from tests.builders import actor_for as acting
 from tests.domain.test_red_flags import FOUND
 from tests.plugins.web import Visitor, close_app, make_app
+from tests.serving import serving
 from trials.domain.blinding import Role
 from trials.domain.diary import Answers, Questionnaire, SideEffect
 from trials.domain.protocol import Protocol
@@ -91,12 +91,8 @@ def clinic(sqlite_template: Path, tmp_path: Path) -> Iterator[Clinic]:
     engine = open_engine(url)
     with ThreadPoolExecutor(1) as apart, time_machine.travel(evening(DAY), tick=True):
         app, make = apart.submit(_move_in, engine, url, tmp_path).result()
-        server = make_server("127.0.0.1", 0, app, threaded=True)
-        serving = apart.submit(server.serve_forever)
-        yield Clinic(f"http://127.0.0.1:{server.server_port}", engine, **make)
-        server.shutdown()
-        serving.result()
-        server.server_close()
+        with serving(app) as port:
+            yield Clinic(f"http://127.0.0.1:{port}", engine, **make)
         apart.submit(close_app, app).result()
     engine.dispose()
 

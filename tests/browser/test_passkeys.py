@@ -2,16 +2,15 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from threading import Thread
 
 import pytest
 from argon2 import PasswordHasher
 from playwright.sync_api import Browser, Page, expect
 from sqlalchemy.orm import Session, sessionmaker
-from werkzeug.serving import make_server
 
 from tests.builders import make_account, make_site
 from tests.plugins.web import close_app, make_app
+from tests.serving import serving
 from trials.domain.blinding import Role
 from trials.services.accounts import hash_password
 from trials.store.database import open_engine, session_maker
@@ -39,13 +38,8 @@ def address(sessions: sessionmaker[Session], tmp_path: Path) -> Iterator[str]:
         cheap = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
         account.password = hash_password(PASSWORD, cheap)
     app = make_app(f"sqlite:///{tmp_path / 'lenitive.sqlite'}", tmp_path)
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://localhost:{server.port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(app) as port:
+        yield f"http://localhost:{port}"
     close_app(app)
 
 

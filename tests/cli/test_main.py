@@ -217,22 +217,25 @@ def serving(data_dir: Path, *options: str) -> Iterator[tuple[subprocess.Popen[st
 
 
 def children_of(process: int) -> dict[str, int]:
-    """Return the direct children of a process by what they do."""
+    """Return the direct children of a process by what they do.
+
+    The web server may have renamed itself: gunicorn does where setproctitle is installed.
+    """
     found = {}
     for folder in Path("/proc").iterdir():
         if not folder.name.isdigit():
             continue
         try:
             parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-            command = (folder / "cmdline").read_bytes().split(b"\0")
+            command = (folder / "cmdline").read_bytes()
         except (OSError, IndexError):
             continue
-        if parent == process and b"trials.cli.main" in command:
-            found[command[command.index(b"trials.cli.main") + 1].decode()] = int(folder.name)
+        if parent == process and command:
+            found["scheduler" if b"\0scheduler\0" in command else "web"] = int(folder.name)
     return found
 
 
-def wait_for(condition, seconds: float = 90.0) -> bool:
+def wait_for(condition, seconds: float = 30.0) -> bool:
     """Return whether something becomes true in time."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:

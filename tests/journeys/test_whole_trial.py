@@ -21,11 +21,11 @@ from axe_playwright_python.sync_playwright import Axe
 from flask import Flask
 from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
-from werkzeug.serving import make_server
 
 from scheduler.jobs import run_due
 from tests.builders import VAULT, evening, fill_day, make_site, study_at_once
 from tests.plugins.web import CHEAP_HASHES, FOR_TESTS, close_app
+from tests.serving import serving
 from trials.domain.audit import first_broken
 from trials.domain.blinding import Role
 from trials.domain.life_cycle import State
@@ -134,20 +134,14 @@ def clinic(
     with ThreadPoolExecutor(1) as apart:
         apart.submit(_hire, sessions, now).result()
         app: Flask = apart.submit(create_app, settings, FOR_TESTS).result()
-        server = make_server("127.0.0.1", 0, app, threaded=True)
-        serving = apart.submit(server.serve_forever)
-        clinic = Clinic(
-            browser, f"http://127.0.0.1:{server.server_port}", tmp_path, sessions, settings
-        )
-        try:
-            yield clinic
-        finally:
-            if clinic.traveller is not None:
-                clinic.travel.stop()
-            server.shutdown()
-            serving.result()
-            server.server_close()
-            apart.submit(close_app, app).result()
+        with serving(app) as port:
+            clinic = Clinic(browser, f"http://127.0.0.1:{port}", tmp_path, sessions, settings)
+            try:
+                yield clinic
+            finally:
+                if clinic.traveller is not None:
+                    clinic.travel.stop()
+        apart.submit(close_app, app).result()
     engine.dispose()
 
 

@@ -630,4 +630,4 @@ def test_a_photo_that_is_none_or_of_somebody_else_is_refused_with_a_sentence(cli
 def test_without_a_diary_no_form_is_kept(clinic: Clinic):
     phone = clinic.phone(make=make_ready)
     with at(EVENING):
-        assert set(phone.pack().json["shells"]) == {"today", "away"}
+        assert set(phone.pack().json["shells"]) == {"today", "away", "help"}
