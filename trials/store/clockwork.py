@@ -115,7 +115,10 @@ def plan_second_reminders(session: Session, when: Mapping[int, datetime]) -> Non
 
 
 def days_to_ask(session: Session, ids: Sequence[int]) -> list[DayToAsk]:
-    """Return those of the days that belong to a running trial."""
+    """Return those of the days that belong to a running trial.
+
+    The trial's state is looked at here: asked for it, SQLite would begin with all running trials.
+    """
     if not ids:  # a database would look through all running trials to find none
         return []
     query = (
@@ -131,14 +134,16 @@ def days_to_ask(session: Session, ids: Sequence[int]) -> list[DayToAsk]:
             PatientRow.email,
             PatientRow.locale,
             SiteRow.name.label("site"),
+            TrialRow.state.label("of_trial"),
         )
         .join(TrialRow, TrialRow.id == DiaryDayRow.trial_id)
         .join(PatientRow, PatientRow.id == TrialRow.patient_id)
         .join(SiteRow, SiteRow.id == TrialRow.site_id)
-        .where(DiaryDayRow.id.in_(ids), TrialRow.state == State.RUNNING.value)
+        .where(DiaryDayRow.id.in_(ids))
         .order_by(DiaryDayRow.opens_at, DiaryDayRow.id)
     )
-    return [DayToAsk(**row) for row in session.execute(query).mappings()]
+    rows = [dict(row) for row in session.execute(query).mappings()]
+    return [DayToAsk(**row) for row in rows if row.pop("of_trial") == State.RUNNING.value]
 
 
 def states_before(
@@ -176,7 +181,9 @@ def silences(session: Session, day_ids: Sequence[int], now: datetime, least: int
 
     A day that nobody was asked for, because the clock stood still, ends the row.
 
-    A trial whose last diary day is over is left out: nobody can answer it any more.
+    A trial whose last diary day is over is left out: nobody can answer it any more. The trial's
+    state is looked at here, and that of its days after they were counted: asked for either,
+    SQLite would begin with all running trials, or with all days that were ever missed.
     """
     trials = select(DiaryDayRow.trial_id).where(DiaryDayRow.id.in_(day_ids)).distinct()
     decided = or_(DiaryDayRow.state.in_(["answered", "paused"]), _unasked())
@@ -191,13 +198,14 @@ def silences(session: Session, day_ids: Sequence[int], now: datetime, least: int
         .having(func.max(DiaryDayRow.late_until) > now)
         .subquery()
     )
-    missed = func.count(DiaryDayRow.id)
+    is_missed = DiaryDayRow.state == "missed"
+    missed = func.count(DiaryDayRow.id).filter(is_missed)
     query = (
         select(
             TrialRow.id,
             TrialRow.public_id,
             last.c.after,
-            func.min(DiaryDayRow.day),
+            func.min(DiaryDayRow.day).filter(is_missed),
             missed,
             PatientRow.code,
             AccountRow.email,
@@ -208,17 +216,14 @@ def silences(session: Session, day_ids: Sequence[int], now: datetime, least: int
             TrialRow.timezone,
             SiteRow.name,
             SiteRow.timezone,
+            TrialRow.state,
         )
         .join(last, last.c.trial_id == TrialRow.id)
         .join(DiaryDayRow, DiaryDayRow.trial_id == TrialRow.id)
         .join(PatientRow, PatientRow.id == TrialRow.patient_id)
         .join(AccountRow, AccountRow.id == TrialRow.clinician_id)
         .join(SiteRow, SiteRow.id == TrialRow.site_id)
-        .where(
-            TrialRow.state == State.RUNNING.value,
-            DiaryDayRow.state == "missed",
-            DiaryDayRow.number > last.c.after,
-        )
+        .where(DiaryDayRow.number > last.c.after)
         .group_by(
             TrialRow.id,
             TrialRow.public_id,
@@ -233,7 +238,9 @@ def silences(session: Session, day_ids: Sequence[int], now: datetime, least: int
         )
         .having(missed >= least)
     )
-    return [Silence(*row) for row in session.execute(query)]
+    return [
+        Silence(*row) for *row, state in session.execute(query) if state == State.RUNNING.value
+    ]
 
 
 def trials_never_looked_at(
