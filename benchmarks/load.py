@@ -202,7 +202,7 @@ async def _live(houses: list[tuple[House, list[str]]], rounds: int) -> None:
                 )
                 house.phones.append(await stack.enter_async_context(phone))
         for number in range(rounds + 1):
-            for house, _cookies in houses:
+            for house, _cookies in houses if number % 2 else reversed(houses):
                 await house.evening()
                 if number == 0:  # the first time everything is loaded
                     house.opened, house.sent = Times(), Times()
