@@ -180,8 +180,8 @@ def at_other_weights(
 
     Under the end-of-scale model it takes a second or two.
 
-    Only the net burden is fitted, and predictive checks are left out: the frozen weights
-    decide, and were checked.
+    Only the net burden is fitted. It is checked like that at the frozen weights: no weight may
+    show a number where the frozen ones show none.
 
     Args:
         data: the trial.
@@ -195,19 +195,22 @@ def at_other_weights(
     weighed = weighed_series(data, other)
     reasons = insufficiencies(weighed, other)
     burden = None
+    checks: tuple[Check, ...] = ()
     harms = harms_of(data, other, seed=seed)
     verdict = refuse(reasons)
     if not reasons:
         burden = fit_burden(
             data, other, seed=seed, draws=draws, effort=QUICK_EFFORT, grid=QUICK_GRID
         )
-        verdict = judge(burden, other, (), harms, provisional=True)
+        checks = predictive_checks(weighed, other, burden, seed=seed)
+        verdict = judge(burden, other, checks, harms, provisional=True)
     return Analysis(
         data=data,
         specification=other,
         outcome=None,
         burden=burden,
         verdict=verdict,
+        checks=checks,
         harms=harms,
         provenance=provenance_of(data, other, seed),
         seconds=time.perf_counter() - began,

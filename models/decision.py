@@ -6,6 +6,7 @@ refuses, it says why; a refused verdict carries no number.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -18,7 +19,7 @@ from models.data import TrialData
 from models.harm import Harm, worst_by_arm
 from models.importance import LARGEST_PARETO_K
 from models.posterior import Diagnostics
-from models.specification import Specification
+from models.specification import Arm, HalfLifeShared, Specification
 from models.words import Phrase
 
 type Floats = NDArray[np.float64]
@@ -65,6 +66,11 @@ class Verdict:
     vetoed: tuple[str, ...] = ()
     vetoes: tuple[Phrase, ...] = ()
     provisional: bool = True
+
+    @property
+    def is_left_over(self) -> bool:
+        """True when an arm is named because all others are left out for harm: not found better."""
+        return bool(self.vetoed) and len(self.vetoed) == len(self.p_best) - 1
 
 
 def refuse(
@@ -148,11 +154,23 @@ def _short_periods(data: TrialData, specification: Specification) -> list[Phrase
     if not lengths.size:
         return []
     shortest = int(lengths.min())
+    slowest = ((arm.label, _slowest(arm, specification)) for arm in specification.arms)
     return [
-        words.period_too_short(arm.label, shortest, arm.half_life_days)
-        for arm in specification.arms
-        if arm.half_life_days is not None and shortest < HALF_LIVES_IN_PERIOD * arm.half_life_days
+        words.period_too_short(label, shortest, days)
+        for label, days in slowest
+        if shortest < HALF_LIVES_IN_PERIOD * days
     ]
+
+
+def _slowest(arm: Arm, specification: Specification) -> float:
+    """Return the longest half-life, in days, with which an arm's effect builds up or fades."""
+    prior = specification.priors.half_life
+    of_all = (
+        math.exp(prior.mean_log)
+        if specification.carryover and isinstance(prior, HalfLifeShared)
+        else 0.0
+    )
+    return max(arm.half_life_days or 0.0, arm.onset_half_life_days or 0.0, of_all)
 
 
 # -- after the fit: can it be trusted? -------------------------------------------------------
@@ -338,7 +356,12 @@ def _equal(
         return None
     chosen = tuple(names[k] for k in group)
     nearest = float(min(near[k] for k in group if k != leader))
-    return _Answer(Kind.EQUAL, words.equal(chosen, rule.equal_margin, nearest), equal_arms=chosen)
+    return _Answer(
+        Kind.EQUAL,
+        words.equal(chosen, rule.equal_margin, nearest),
+        _sizes(np.where(allowed, burden, np.inf), leader, specification),
+        equal_arms=chosen,
+    )
 
 
 def _none_better(
@@ -357,6 +380,7 @@ def _none_better(
     return _Answer(
         Kind.NONE,
         words.none_better(rule.comparator, rule.equal_margin, none),
+        _sizes(eligible, reference, specification),
         arm=rule.comparator,
     )
 
@@ -369,7 +393,10 @@ def _undetermined(
     return _Answer(
         Kind.UNDETERMINED,
         words.undetermined(specification.labels[leader], float(best[leader])),
-        _objections(eligible, best, loss, leader, specification),
+        (
+            *_objections(eligible, best, loss, leader, specification),
+            *_sizes(eligible, leader, specification),
+        ),
     )
 
 

@@ -26,6 +26,7 @@ from models.decision import (
     probability_best,
     refuse,
     untrustworthy,
+    without_vetoed,
 )
 from models.ends import settled, share_at_ends
 from models.fitting import QUICK_EFFORT, fit_burden
@@ -118,7 +119,8 @@ class Sensitivity:
     Attributes:
         rows: see :class:`Row`.
         tipping: for every arm with missing days.
-        sentence: in how many rows the verdict holds, and what would change it.
+        sentence: in how many of the rows that can be judged the verdict holds, and what would
+            change it.
     """
 
     rows: tuple[Row, ...]
@@ -146,7 +148,7 @@ def sensitivity(
     if analysis.burden is None or analysis.verdict.kind is Kind.REFUSED:
         return None
     rows = tuple(
-        _row(variant, analysis.verdict, seed, draws)
+        _row(variant, analysis, seed, draws)
         for variant in _otherwise(analysis.data, analysis.specification, intake, late)
     )
     tipping = tuple(_tipping_points(analysis))
@@ -182,7 +184,7 @@ def sensitivity_in_blind(
     rows = []
     for variant in _otherwise(analysis.data, analysis.specification, intake, late):
         if not variant.tells_arms:
-            fitted = _fit(variant, seed, draws)
+            fitted = _fit(variant, analysis.specification, seed, draws)
             other = (
                 fitted
                 if isinstance(fitted, Verdict)
@@ -262,22 +264,27 @@ def _other_ends(data: TrialData, specification: Specification) -> Iterator[Varia
         )
 
 
-def _row(variant: Variant, verdict: Verdict, seed: int, draws: int) -> Row:
-    """Repeat the analysis; leaving a period out may leave too few, which is a row too."""
-    fitted = _fit(variant, seed, draws)
+def _row(variant: Variant, analysis: Analysis, seed: int, draws: int) -> Row:
+    """Repeat the analysis; leaving a period out may leave too few to judge, which is a row too."""
+    fitted = _fit(variant, analysis.specification, seed, draws)
     other = (
         fitted
         if isinstance(fitted, Verdict)
         else judge(fitted, variant.specification, (), _harms(variant, seed), provisional=True)
     )
-    return _row_of(variant.what, other, verdict)
+    return _row_of(variant.what, other, analysis.verdict)
 
 
-def _fit(variant: Variant, seed: int, draws: int) -> Posterior | Verdict:
-    """Return the posterior of the net burden, or a refusal when no day is left."""
+def _fit(variant: Variant, frozen: Specification, seed: int, draws: int) -> Posterior | Verdict:
+    """Return the posterior of the net burden, or a refusal when the days left do not suffice.
+
+    Whether they do is asked by the frozen specification: a half-life twice as long as assumed is
+    what the row is about, and no reason not to answer it.
+    """
     weighed = weighed_series(variant.data, variant.specification)
-    if not weighed.observed.any():
-        return refuse(list(insufficiencies(weighed, variant.specification)))
+    reasons = insufficiencies(weighed, frozen)
+    if reasons:
+        return refuse(reasons)
     return fit_burden(
         variant.data, variant.specification, seed=seed, draws=draws, effort=QUICK_EFFORT
     )
@@ -333,14 +340,15 @@ def _tipping_points(analysis: Analysis) -> Iterator[TippingPoint]:
 
     With a share f of an arm's days missing, and those days worse by d than the model expects
     of them, the arm's mean over all days is worse by f d: a pattern-mixture shift, which
-    keeps the uncertainty of the fit. The arm that leads is made worse, the others better.
+    keeps the uncertainty of the fit. The arm that leads is made worse first, the others better.
     """
     posterior, specification = analysis.burden, analysis.specification
     if posterior is None:
         return
     weighed = weighed_series(analysis.data, specification)
     burden = burden_draws(posterior.arm_mean, specification)
-    leader = int(probability_best(burden).argmax())
+    may_lead = without_vetoed(burden, specification.labels, analysis.verdict.vetoed)
+    leader = int(probability_best(may_lead).argmax())
     for k, label in enumerate(specification.labels):
         days = weighed.in_analysis & (weighed.day_arm == k)
         share = 1.0 - float(weighed.observed[days].mean()) if days.any() else 0.0
@@ -352,17 +360,22 @@ def _tipping_points(analysis: Analysis) -> Iterator[TippingPoint]:
 def _tip(
     burden: Floats, arm: int, share: float, direction: float, analysis: Analysis
 ) -> float | None:
-    """Return the smallest shift in whole points (of 10) that changes the verdict."""
+    """Return the smallest shift in whole points (of 10) that changes the verdict.
+
+    Both ways are tried, ``direction`` first.
+    """
     unit = analysis.specification.scale.unit
     for points in range(1, WORST_SHIFT + 1):
-        shifted = burden.copy()
-        shifted[:, arm] += direction * points * unit * share
-        other = decide(shifted, analysis.specification, harms=analysis.harms)
-        if not _same(other, analysis.verdict):
-            return direction * points * unit
+        for shift in (direction * points * unit, -direction * points * unit):
+            shifted = burden.copy()
+            shifted[:, arm] += shift * share
+            other = decide(shifted, analysis.specification, harms=analysis.harms)
+            if not _same(other, analysis.verdict):
+                return shift
     return None
 
 
 def _sentence(rows: tuple[Row, ...]) -> Phrase:
-    changing = [row.what for row in rows if not row.holds]
-    return words.verdict_holds(len(rows) - len(changing), len(rows), changing)
+    judged = [row for row in rows if row.kind is not Kind.REFUSED]
+    changing = [row.what for row in judged if not row.holds]
+    return words.verdict_holds(len(judged) - len(changing), len(judged), changing)

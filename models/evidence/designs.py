@@ -12,10 +12,10 @@ from models import exact
 from models.evidence.table import Table
 from models.operating import (
     DesignShape,
-    Scenario,
     Trace,
     calibrated_threshold,
     draw_order,
+    no_difference,
     simulate_piece,
 )
 from models.operating import Task as Piece
@@ -147,7 +147,7 @@ def peeking_table(
     rows = []
     for looks in (1, 2, 4):
         design = DesignShape(blocks=4, period_days=7, looks=looks)
-        neutral = Scenario(name="no difference")
+        neutral = no_difference(specification)
         tasks = [
             Piece(specification, design, neutral, seed, 0, start, min(50, trials - start), 1000)
             for start in range(0, trials, 50)

@@ -9,7 +9,12 @@ planned looks.
 from models.operating.design import DesignShape, design_hash, draw_order
 from models.operating.looks import CHECKED, Task, Trace, simulate_piece
 from models.operating.results import Characteristics, ScenarioResult, Share
-from models.operating.scenarios import Scenario, default_scenarios, with_noise
+from models.operating.scenarios import (
+    Scenario,
+    default_scenarios,
+    no_difference,
+    with_noise,
+)
 from models.operating.study import Study, calibrate, operating_characteristics
 from models.operating.threshold import calibrated_threshold, threshold_for
 
@@ -28,6 +33,7 @@ __all__ = [
     "default_scenarios",
     "design_hash",
     "draw_order",
+    "no_difference",
     "operating_characteristics",
     "simulate_piece",
     "threshold_for",

@@ -44,11 +44,21 @@ class DesignShape:
         return self.run_in_days + blocks * arms * self.period_days
 
 
+OPERATING_VERSION = 2
+"""Of the simulation: raised when the same study would give other numbers, so that thresholds of
+an earlier form are found by no hash. 2: orders dealt like the trial's own; own burdens evened."""
+
+
 def design_hash(specification: Specification, design: DesignShape) -> str:
     """Return what a calibrated threshold is cached by: all that decides it, c1 left out."""
     neutral = replace(specification, decision=replace(specification.decision, best=1.0))
     content = json.dumps(
-        {"specification": neutral.canonical_json(), "design": asdict(design)}, sort_keys=True
+        {
+            "specification": neutral.canonical_json(),
+            "design": asdict(design),
+            "version": OPERATING_VERSION,
+        },
+        sort_keys=True,
     )
     return hashlib.sha256(content.encode()).hexdigest()
 
@@ -57,13 +67,13 @@ def draw_order(arms: int, design: DesignShape, generator: np.random.Generator) -
     """Return the arm of each period.
 
     ``blocks``: each block holds every arm once in random order. ``latin``: block orders are
-    taken in turn from a set in which each arm follows each other equally often (Williams).
+    dealt without replacement from a set in which each arm follows each other equally often
+    (Williams), the arms named anew whenever all are dealt.
     ``abba``: every second block is the mirror of the one before. ``fixed``: always the order
     of the arms, or the order given by hand with the arms dealt to its numbers.
     """
     order: list[int] = []
-    rows = _williams(arms)
-    start = int(generator.integers(len(rows)))
+    rows: list[tuple[int, ...]] = []
     names = generator.permutation(arms)
     if design.scheme == "fixed" and design.order:
         return [int(names[k]) for k in design.order]
@@ -71,7 +81,10 @@ def draw_order(arms: int, design: DesignShape, generator: np.random.Generator) -
         if design.scheme == "fixed":
             one = list(range(arms))
         elif design.scheme == "latin":
-            one = [int(names[k]) for k in rows[(start + block) % len(rows)]]
+            if not rows:
+                names, square = generator.permutation(arms), _williams(arms)
+                rows = [square[k] for k in generator.permutation(len(square))]
+            one = [int(names[k]) for k in rows.pop()]
         elif design.scheme == "abba" and block % 2:
             one = order[-arms:][::-1]
         else:

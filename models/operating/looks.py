@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -15,6 +16,7 @@ from models.decision import Kind, Verdict, could_be_best, decide, insufficiencie
 from models.operating.design import DesignShape, draw_order
 from models.operating.scenarios import Scenario
 from models.posterior import Posterior
+from models.run_in import with_run_in, without_run_in
 from models.simulate import SimulatedPatient, draw_patient, simulate_trial
 from models.specification import Specification
 
@@ -96,21 +98,29 @@ def simulate_piece(task: Task) -> list[Trace]:
         cut = [_first_days(trial.data, days) for trial in trials]
         enough = [not insufficiencies(data, specification) for data in cut]
         checked = look == design.looks and task.start < CHECKED
-        fitted = iter(
-            exact.fit_many(
-                [data for data, good in zip(cut, enough, strict=True) if good],
-                specification,
-                seed=task.seed,
-                draws=task.draws,
-                only_arms=not checked,
-            )
-        )
+        fitted = _fit([data for data, good in zip(cut, enough, strict=True) if good], task, checked)
         for trial, data, good in zip(trials, cut, enough, strict=True):
             posterior = next(fitted) if good else None
             _look(trial, data, posterior, specification, design, look)
             if checked and posterior is not None:
                 trial.unlike = _is_unlike(data, posterior, specification, task.seed)
     return [_trace(trial, specification) for trial in trials]
+
+
+def _fit(diaries: list[TrialData], task: Task, checked: bool) -> Iterator[Posterior]:  # noqa: FBT001
+    """Fit the diaries of one look; yield their posteriors without the run-in's own arm."""
+    if not diaries:
+        return
+    specification = task.specification
+    own = [with_run_in(data, specification) for data in diaries]
+    for posterior in exact.fit_many(
+        [data for data, _ in own],
+        own[0][1],
+        seed=task.seed,
+        draws=task.draws,
+        only_arms=not checked,
+    ):
+        yield without_run_in(posterior, specification)
 
 
 def _simulated(task: Task, generator: np.random.Generator) -> _Living:

@@ -10,9 +10,11 @@ from dataclasses import dataclass, replace
 from models.operating.design import DesignShape, design_hash
 from models.operating.looks import PIECE, Task, Trace, simulate_piece
 from models.operating.results import Characteristics, result_of
-from models.operating.scenarios import Scenario, default_scenarios, is_neutral, with_noise
+from models.operating.scenarios import Scenario, default_scenarios, no_difference, with_noise
 from models.operating.threshold import calibrated_threshold
 from models.specification import Specification
+
+type Run = Callable[[Callable[[Task], list[Trace]], Sequence[Task]], Iterator[list[Trace]]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +61,7 @@ def calibrate(
     scenario_trials: int = 250,
     seed: int = 1,
     draws: int = 2000,
-    run: Callable[[Callable[[Task], list[Trace]], Sequence[Task]], Iterator[list[Trace]]] = map,
+    run: Run = map,
 ) -> Characteristics:
     """Calibrate a design's threshold, then tell what the design can tell when judged with it.
 
@@ -77,30 +79,19 @@ def calibrate(
         run: like ``map``; a process pool's ``map`` runs the pieces side by side.
     """
     specification, design = study.specification, study.design
-    neutral = Scenario(name="no difference")
-    tasks = [
-        Task(specification, design, neutral, seed, 0, start, min(PIECE, trials - start), draws)
-        for start in range(0, trials, PIECE)
-    ]
-    traces = [trace for piece in run(simulate_piece, tasks) for trace in piece]
+    neutral = no_difference(specification)
+    [(_, traces)] = _simulate(specification, design, [neutral], trials, seed, draws, run)
     threshold, low, high = calibrated_threshold(traces)
     needed = max(specification.decision.best, threshold)
     judged = replace(specification, decision=replace(specification.decision, best=needed))
-    told = operating_characteristics(
-        judged,
-        design,
-        study.scenarios(),
-        trials=scenario_trials,
-        seed=seed + 1,
-        draws=draws,
-        run=run,
-    )
-    return replace(
-        told,
+    told = _simulate(judged, design, study.scenarios(), scenario_trials, seed + 1, draws, run)
+    return Characteristics(
         design_hash=study.design_hash,
         threshold=threshold,
         threshold_low=low,
         threshold_high=high,
+        best_used=needed,
+        results=tuple(result_of(scenario, traces, judged) for scenario, traces in told),
     )
 
 
@@ -112,14 +103,15 @@ def operating_characteristics(
     trials: int = 1000,
     seed: int = 1,
     draws: int = 2000,
-    run: Callable[[Callable[[Task], list[Trace]], Sequence[Task]], Iterator[list[Trace]]] = map,
+    run: Run = map,
 ) -> Characteristics:
     """Simulate a design and calibrate its threshold.
 
     Args:
         specification: what is fitted and the rule; its ``best`` judges the scenarios.
         design: the shape.
-        scenarios: truths; the defaults if none. "No difference" is always simulated first.
+        scenarios: truths; the defaults if none. "No difference", drawn from the priors alone, is
+            always simulated first: the threshold rests on nothing else.
         trials: of each scenario.
         seed: the same seed gives the same table.
         draws: from each posterior.
@@ -128,27 +120,38 @@ def operating_characteristics(
     The predictive checks are left out of the verdicts: they take as long as the fits. How
     often they would refuse is told beside, from the first ``CHECKED`` trials of each scenario.
     """
+    neutral = no_difference(specification)
     chosen = list(scenarios or default_scenarios(specification))
-    neutral = Scenario(name="no difference")
-    if not is_neutral(chosen[0]):
+    if chosen[0] != neutral:
         chosen.insert(0, neutral)
-    tasks = [
-        Task(specification, design, scenario, seed, index, start, min(PIECE, trials - start), draws)
-        for index, scenario in enumerate(chosen)
-        for start in range(0, trials, PIECE)
-    ]
-    traces: dict[int, list[Trace]] = {index: [] for index in range(len(chosen))}
-    for task, done in zip(tasks, run(simulate_piece, tasks), strict=True):
-        traces[task.index] += done
-    threshold, low, high = calibrated_threshold(traces[0])
+    told = _simulate(specification, design, chosen, trials, seed, draws, run)
+    threshold, low, high = calibrated_threshold(told[0][1])
     return Characteristics(
         design_hash=design_hash(specification, design),
         threshold=threshold,
         threshold_low=low,
         threshold_high=high,
         best_used=specification.decision.best,
-        results=tuple(
-            result_of(scenario, traces[index], specification)
-            for index, scenario in enumerate(chosen)
-        ),
+        results=tuple(result_of(scenario, traces, specification) for scenario, traces in told),
     )
+
+
+def _simulate(
+    specification: Specification,
+    design: DesignShape,
+    scenarios: Sequence[Scenario],
+    trials: int,
+    seed: int,
+    draws: int,
+    run: Run,
+) -> list[tuple[Scenario, list[Trace]]]:
+    """Return the scenarios with what became of their trials."""
+    tasks = [
+        Task(specification, design, scenario, seed, index, start, min(PIECE, trials - start), draws)
+        for index, scenario in enumerate(scenarios)
+        for start in range(0, trials, PIECE)
+    ]
+    traces: list[list[Trace]] = [[] for _ in scenarios]
+    for task, done in zip(tasks, run(simulate_piece, tasks), strict=True):
+        traces[task.index] += done
+    return list(zip(scenarios, traces, strict=True))

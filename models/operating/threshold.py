@@ -8,7 +8,7 @@ import numpy as np
 
 from models.operating.design import DesignShape, design_hash
 from models.operating.looks import PIECE, Task, Trace, simulate_piece
-from models.operating.scenarios import Scenario
+from models.operating.scenarios import no_difference
 from models.specification import Specification
 
 FALSE_BEST = 0.05
@@ -36,7 +36,7 @@ def threshold_for(
     """
     key = design_hash(specification, design)
     if key not in cache:
-        neutral = Scenario(name="no difference")
+        neutral = no_difference(specification)
         pieces = (
             Task(specification, design, neutral, seed, 0, s, min(PIECE, trials - s), draws)
             for s in range(0, trials, PIECE)

@@ -65,6 +65,8 @@ def without_period(period: int) -> Phrase:
 
 def verdict_holds(held: int, rows: int, changing: Sequence[Phrase]) -> Phrase:
     """In how many ways of seeing it the verdict holds, and what changes it."""
+    if not rows:
+        return Phrase("No other way of looking at the data leaves enough of them to judge.")
     counts: dict[str, str | Phrase] = {"held": str(held), "rows": str(rows)}
     if not changing:
         return Phrase(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -21,7 +22,15 @@ from models.decision import (
 )
 from models.harm import Harm
 from models.posterior import Diagnostics
-from models.specification import Arm, Better, DecisionRule, Scale, Specification
+from models.specification import (
+    Arm,
+    Better,
+    DecisionRule,
+    HalfLifeShared,
+    Priors,
+    Scale,
+    Specification,
+)
 from models.words import Phrase, render
 
 THREE = Specification(arms=tuple(Arm(label=label) for label in "ABC"))
@@ -274,6 +283,19 @@ def test_a_period_must_last_three_half_lives(half_life, refused):
     assert ("shorter than three" in messages(reasons)) is refused
 
 
+def test_a_slow_onset_and_a_half_life_of_all_arms_count_too():
+    onset = (Arm(label="A", half_life_days=0.5, onset_half_life_days=4.0), *THREE.arms[1:])
+    shared = Priors(half_life=HalfLifeShared(math.log(4.0)))
+
+    for told, specification in (
+        (True, replace(THREE, arms=onset)),
+        (True, replace(THREE, carryover=True, priors=shared)),
+        (False, replace(THREE, carryover=False, priors=shared)),
+    ):
+        reasons = insufficiencies(diary(WEEKS), specification)
+        assert ("shorter than three" in messages(reasons)) is told
+
+
 def test_three_periods_cannot_show_a_drift():
     rule = DecisionRule(minimum_periods=1)
     data = diary(np.repeat([0, 1, 2], 14))
@@ -347,6 +369,23 @@ def test_a_verdict_tells_what_each_choice_would_lose():
     assert verdict.p_best == {"A": 0.0, "B": 1.0, "C": 0.0}
 
 
+@pytest.mark.parametrize(
+    ("numbers", "specification", "kind"),
+    [
+        (draws(3, 3.02, 6), THREE, Kind.EQUAL),
+        (draws(3, 4, 5), ruled(comparator="A"), Kind.NONE),
+        (draws(3, 3.4, 3.5, sd=1.0), THREE, Kind.UNDETERMINED),
+    ],
+)
+def test_sizes_are_told_whatever_the_answer_is(numbers, specification, kind):
+    verdict = decide(numbers, specification)
+    said = messages(verdict.reasons)
+
+    assert verdict.kind is kind
+    assert "30 %" in said
+    assert "2 points" in said
+
+
 def test_the_best_arm_is_told_from_each_other_arm_by_its_sizes():
     """On 10 to 110 one point of ten is 10: A is 15 below B and 25 below C, exactly."""
     wide = replace(THREE, scale=Scale(10, 110))
@@ -401,7 +440,7 @@ def test_what_keeps_the_leader_from_being_best_is_told_by_name():
     verdict = decide(burden, rule)
 
     assert verdict.kind is Kind.UNDETERMINED
-    assert [render(reason) for reason in verdict.reasons] == [
+    assert [render(reason) for reason in verdict.reasons[:3]] == [
         "The chance that B is best is about 90 in 100; the protocol asks for 96 %.",
         "Choosing B could lose 0.84 points on average; the protocol allows 0.5.",
         (
@@ -628,6 +667,9 @@ def test_what_remains_when_all_else_is_left_out_is_not_called_better():
 
     assert (verdict.kind, verdict.arm) == (Kind.BEST, "C")
     assert render(verdict.sentence).startswith("C is what remains")
+    assert verdict.is_left_over
+    assert not decide(draws(1, 3, 5), THREE, harms=harms(B=0.5)).is_left_over
+    assert not decide(draws(1, 3, 5), THREE).is_left_over
     assert (reference.kind, reference.arm) == (Kind.NONE, "C")
 
 

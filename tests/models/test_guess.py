@@ -5,7 +5,7 @@ import pytest
 
 from models.analysis import analyze
 from models.decision import Kind
-from models.guess import Guess, bang_indices, judge_guesses
+from models.guess import Guess, _index, _sentence, bang_indices, judge_guesses
 from models.words import render
 
 
@@ -39,6 +39,18 @@ def test_two_guesses_are_too_few(trial):
 
     assert all(i.index is None for i in found)
     assert found[2].guesses == 0
+
+
+def test_guesses_by_chance_are_seldom_said_to_be_right_more_often(trial):
+    """One sentence is one test: at most one of twenty patients who only guess is told so."""
+    rng = np.random.default_rng(5)
+    said = 0
+    for _patient in range(1000):
+        blind = [Guess(p, "ABC"[rng.integers(3)]) for p in range(12)]
+        overall = _index(trial, None, blind)
+        said += "right more often" in render(_sentence(overall))
+
+    assert 10 <= said <= 70
 
 
 def judged(trial, specification, guessed):

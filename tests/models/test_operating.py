@@ -18,10 +18,13 @@ from models.operating import (
     default_scenarios,
     design_hash,
     draw_order,
+    no_difference,
     operating_characteristics,
     threshold_for,
 )
-from models.specification import DecisionRule
+from models.specification import Arm, DecisionRule
+from trials.domain.design import Design
+from trials.domain.randomization import draw_sequence
 
 DESIGN = DesignShape(blocks=3, period_days=7)
 
@@ -60,7 +63,7 @@ def test_a_better_arm_is_found_and_an_equal_one_is_not(specification):
     )
     result = operating_characteristics(specification, DESIGN, scenarios, trials=60, draws=500)
 
-    same, clear = result.results
+    _of_the_priors, same, clear = result.results
     assert clear.right.value > 0.9
     assert clear.wrong.value == 0.0
     assert same.right.value == 0.0
@@ -171,6 +174,78 @@ def test_sensible_scenarios_ask_about_side_effects_only_when_they_are_weighed(fa
     assert len(weighed) == len(plain) + 1
 
 
+def test_a_threshold_rests_on_no_scenario_that_is_asked(specification):
+    """Whatever "no difference" is asked of wild or silent patients: c1 comes from the priors."""
+    plain, wild, silent = (
+        operating_characteristics(specification, DESIGN, asked, trials=20, draws=200)
+        for asked in (
+            (),
+            (Scenario(name="wild", period_sd=5.0),),
+            (Scenario(name="silent", missing=0.7),),
+        )
+    )
+
+    assert plain.threshold == wild.threshold == silent.threshold > 0.3
+
+
+def test_what_arms_cost_by_themselves_makes_no_difference_where_there_is_none(specification):
+    """The dearer arm's effect makes its cost good, or naming the cheaper would count as false."""
+    costly = replace(
+        specification,
+        arms=(*specification.arms[:2], replace(specification.arms[2], burden=1.5)),
+    )
+    same, better = default_scenarios(costly)[:2]
+
+    def burden(scenario: Scenario) -> list[float]:
+        return [scenario.effects.get(a.label, 0.0) + a.burden for a in costly.arms]
+
+    assert burden(same) == pytest.approx([0.5, 0.5, 0.5])
+    assert burden(better) == pytest.approx([0.5, 0.5, -0.5])
+    assert no_difference(specification) == Scenario(name="no difference")
+    even, uneven = (
+        operating_characteristics(s, DESIGN, trials=40, draws=300, scenarios=(no_difference(s),))
+        for s in (specification, costly)
+    )
+    assert uneven.threshold == pytest.approx(even.threshold, abs=0.04)
+
+
+def test_bother_that_undoes_relief_stays_on_its_scale(specification):
+    light, heavy = (
+        default_scenarios(replace(specification, weights={"bother": weight}))[-1]
+        for weight in (0.1, 1.0)
+    )
+
+    assert light.bother == {"C": 6.0}
+    assert light.effects["C"] == pytest.approx(-0.6)
+    assert heavy.bother == {"C": 2.0}
+    assert heavy.effects["C"] == pytest.approx(-2.0)
+
+
+def test_a_run_in_with_an_arm_of_its_own_is_simulated_too(specification):
+    own = replace(specification, run_in=Arm(label="R"))
+    found = operating_characteristics(
+        own, replace(DESIGN, run_in_days=7), (no_difference(own),), trials=20, draws=200
+    )
+
+    assert found.results[0].refused.value < 0.5
+    assert found.results[0].interval_width > 0
+
+
+@pytest.mark.parametrize(("arms", "blocks"), [(2, 4), (3, 3)])
+def test_orders_are_dealt_like_those_of_the_trial(arms, blocks):
+    """Every order that a balanced trial can get is simulated, and no other."""
+    names = "ABC"[:arms]
+    design = Design(arms=tuple(names), blocks=blocks, period_days=7)
+    shape = DesignShape(blocks=blocks, period_days=7, scheme="latin")
+    real = {draw_sequence(design, f"{n:032d}".encode()) for n in range(6000)}
+    simulated = {
+        tuple(names[k] for k in draw_order(arms, shape, np.random.default_rng(n)))
+        for n in range(6000)
+    }
+
+    assert simulated == real
+
+
 def test_an_order_given_by_hand_is_kept_and_its_arms_are_dealt():
     by_hand = DesignShape(blocks=2, scheme="fixed", order=(0, 1, 1, 0))
     orders = {tuple(draw_order(2, by_hand, np.random.default_rng(n))) for n in range(20)}
@@ -186,7 +261,7 @@ def test_the_washout_of_the_first_period_can_be_left_out(specification):
             (Scenario(name="no difference", sd=1.0),),
             trials=20,
             draws=200,
-        ).results[0]
+        ).results[1]
         for first in (False, True)
     )
 

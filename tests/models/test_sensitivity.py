@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 
 from models.analysis import analyze
-from models.decision import Kind
+from models.data import trial_data
+from models.decision import Kind, decide
 from models.sensitivity import Intake, sensitivity, sensitivity_in_blind
 from models.specification import Arm
 from models.words import render
@@ -64,6 +65,45 @@ def test_the_missing_days_that_would_turn_the_verdict_are_told(trial, specificat
     more = {t.arm: t for t in sensitivity(analyze(hidden, specification, seed=1), seed=1).tipping}
     assert more["B"].points is not None
     assert more["B"].points > 0
+
+
+def test_a_period_that_leaves_too_few_is_not_counted_as_holding(specification, trial):
+    """Two periods of each arm: without one of them no verdict is allowed, so none can hold."""
+    short = trial_data(
+        trial.arms,
+        trial.day_arm[:42],
+        trial.outcome[:42] - 2.0 * (trial.day_arm[:42] == 1),
+        day_period=trial.day_period[:42],
+    )
+    table = sensitivity(analyze(short, specification, seed=1), seed=1)
+    without = [row for row in table.rows if "left out" in render(row.what)]
+
+    assert len(without) == 6
+    assert all(row.kind is Kind.REFUSED and not row.holds for row in without)
+    assert render(table.sentence) == (
+        "The verdict holds in all 1 other ways of looking at the data."
+    )
+
+
+def test_the_missing_days_turn_a_verdict_either_way(specification, trial):
+    """What cannot be told becomes told when the days that lack were better, not only worse."""
+    wanted = replace(specification, decision=replace(specification.decision, best=0.999))
+    hidden = np.where(
+        (np.arange(trial.days) % 3 == 0) & (trial.day_arm == 1), np.nan, trial.outcome
+    )
+    undetermined = analyze(trial.with_outcome(hidden + 1.2 * (trial.day_arm == 1)), wanted, seed=1)
+    table = sensitivity(undetermined, seed=1)
+
+    assert undetermined.verdict.kind is Kind.UNDETERMINED
+    points = {t.arm: t.points for t in table.tipping}
+    burden = undetermined.burden.arm_mean
+    share = next(t.share for t in table.tipping if t.arm == "B")
+    turning = [
+        d
+        for d in (1, -1, 2, -2, 3, -3, 4, -4, 5, -5)
+        if decide(burden + d * share * np.array([0, 1, 0]), wanted).kind is not Kind.UNDETERMINED
+    ]
+    assert points["B"] == turning[0]
 
 
 def test_a_refused_verdict_has_nothing_to_vary(trial, specification):

@@ -129,6 +129,25 @@ def test_what_is_no_weight_is_refused(session, people, completed, weight):
         what_if(session, VAULT, people[Role.ANALYST], completed, weight)
 
 
+def test_what_the_two_engines_refused_is_shown_at_no_weight(session, people, completed):
+    """The exact engine alone would answer; both together did not agree."""
+    analyst = people[Role.ANALYST]
+    fit = make_fit(session, analyst, completed, NOW)
+    before = what_if(session, VAULT, analyst, completed, 1.0)
+    reason = {"message": "Both engines do not agree.", "values": {}}
+    fit.summary = {
+        **fit.summary,
+        "verdict": {**fit.summary["verdict"], "kind": "refused", "reasons": [reason]},
+    }
+    session.flush()
+    after = what_if(session, VAULT, analyst, completed, 1.0)
+
+    assert before.arms
+    assert after.arms == {}
+    assert after.verdict["kind"] == "refused"
+    assert after.verdict["reasons"] == [reason]
+
+
 def test_a_diary_that_cannot_be_judged_gives_its_reasons_and_no_number(session, people):
     missed = range(4, 28)
     trial = make_completed(session, people[Role.CLINICIAN], START, missed=missed)

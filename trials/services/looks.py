@@ -113,7 +113,7 @@ def finish_look(
     """
     trial = session.get_one(TrialRow, row.trial_id)
     verdict = analysis.verdict
-    clear = verdict.kind is Kind.BEST and not verdict.provisional
+    clear = verdict.kind is Kind.BEST and not verdict.is_left_over and not verdict.provisional
     summary = summary_of(analysis)
     row.outcome = CLEAR if clear else NOT_CLEAR
     row.harm = bool(analysis.harmful)

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from models.analysis import Analysis, at_other_weights
 from models.burden import burden_draws
+from models.data import TrialData
 from models.decision import Kind, probability_best, without_vetoed
 from models.posterior import summarize
 from trials.domain.design import Outcome
@@ -24,12 +25,15 @@ from trials.services.actor import Actor
 from trials.services.analysis import (
     assemble_data,
     check_reader,
+    fingerprint,
+    fit_result,
     secret_seed,
     specify,
     treatments_for,
 )
 from trials.services.summary import masked_verdict, verdict_values, without_treatments
 from trials.store.base import Json
+from trials.store.fit import latest_fit
 from trials.store.trial import TrialRow, frozen_protocol
 
 BOTHER = "bother"
@@ -94,13 +98,31 @@ def what_if(session: Session, vault: Vault, actor: Actor, trial: TrialRow, weigh
     found = at_other_weights(data, specification, {BOTHER: weight}, seed=seed)
     treatments = treatments_for(session, vault, actor, trial)
     weighed = frozen.value.outcome is Outcome.NET_BURDEN
+    verdict = verdict_values(masked_verdict(found) if treatments is None else found.verdict)
+    refused = _refusal(session, vault, actor, trial, data)
     return WhatIf(
         weight=weight,
         frozen=frozen.value.bother_weight if weighed else 0.0,
-        verdict=verdict_values(masked_verdict(found) if treatments is None else found.verdict),
-        arms=_arms(found, in_blind=treatments is None),
+        verdict=verdict if refused is None else refused,
+        arms=_arms(found, in_blind=treatments is None) if refused is None else {},
         treatments=treatments,
     )
+
+
+def _refusal(
+    session: Session, vault: Vault, actor: Actor, trial: TrialRow, data: TrialData
+) -> Json | None:
+    """Return the verdict of the newest analysis of these data if it is a refusal.
+
+    Both engines may have disagreed, or the sampler not have come to an end: what the exact engine
+    says alone is then not shown at other weights either.
+    """
+    fit = latest_fit(session, trial.id)
+    if fit is None or fit.data_hash != fingerprint(vault, data):
+        return None
+    verdict = fit_result(session, vault, actor, trial, fit).summary["verdict"]
+    assert isinstance(verdict, dict)  # noqa: S101  # made by summary_of
+    return verdict if verdict["kind"] == Kind.REFUSED.value else None
 
 
 def check_weight(weight: float) -> None:

@@ -49,8 +49,8 @@ SCENARIOS: Mapping[str, LazyString] = {
     "2 points, half-lives twice as long as assumed": lazy_gettext(
         "one is better by 2 points, and effects fade half as fast as assumed"
     ),
-    "2 points less pain, undone by bother": lazy_gettext(
-        "one takes 2 points of pain away, and its side effects undo that"
+    "less pain, undone by bother": lazy_gettext(
+        "one takes pain away, and its side effects undo that"
     ),
 }
 """The scenarios of ``models.operating.default_scenarios``, after "If in truth ..."."""

@@ -49,12 +49,12 @@ class Otherwise:
     Attributes:
         what: what is taken otherwise.
         verdict: in a few words.
-        holds: whether it is the same verdict.
+        holds: whether it is the same verdict; None where the days then left allow none.
     """
 
     what: str
     verdict: str
-    holds: bool
+    holds: bool | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,7 +250,7 @@ def _otherwise(rows: Sequence[object], names: Names) -> Iterator[Otherwise]:
             verdict=verdict_in_short(
                 str(values["kind"]), values["arm"], _items(values["equal_arms"]), names
             ),
-            holds=bool(values["holds"]),
+            holds=None if values["kind"] == Kind.REFUSED.value else bool(values["holds"]),
         )
 
 
