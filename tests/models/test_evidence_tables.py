@@ -41,10 +41,13 @@ def test_a_trial_of_noise_has_few_winners_and_the_table_counts_them():
     outcomes = placebo.placebo_test(diaries, calibration_trials=50)
 
     assert all(o.highest["AR(1) + trend + period"].size == 6 * placebo.LAYS for o in outcomes)
-    assert all(0.8 < o.threshold <= 1.0 for o in outcomes)
+    assert all(0.8 < c1 <= 1.0 for o in outcomes for c1 in o.threshold.values())
+    assert all(o.threshold[m] >= least for o in outcomes for m, least in placebo.LEAST.items())
     rows = placebo.placebo_table(outcomes).rows
-    assert len(rows) == 4 * 3
-    assert {row[4] for row in rows} == {f"{o.threshold:.4f}" for o in outcomes}
+    assert len(rows) == 4 * 5
+    assert {row[4] for row in rows} == {
+        f"{c1:.4f}" for o in outcomes for c1 in o.threshold.values()
+    }
 
 
 def test_every_method_is_held_to_the_threshold_of_its_layout():
@@ -52,12 +55,14 @@ def test_every_method_is_held_to_the_threshold_of_its_layout():
     highest = {m: np.array([0.9, 0.97, 0.97, 0.99]) for m in placebo.METHODS}
     covered = {m: np.ones(4) for m in placebo.METHODS}
     named = {m: np.array([False, False, True, True]) for m in placebo.METHODS[1:]}
-    outcome = placebo.Outcome(layout, highest, covered, 0.98, named)
+    thresholds = {**dict.fromkeys(placebo.METHODS, 0.98), placebo.METHODS[4]: 0.995}
+    outcome = placebo.Outcome(layout, highest, covered, thresholds, named)
 
     rows = placebo.placebo_table([outcome]).rows
 
-    assert [row[5].split()[0] for row in rows] == ["25.0"] * 3
-    assert [row[6] for row in rows] == ["", "50.0", "50.0"]
+    assert [row[5].split()[0] for row in rows] == ["25.0"] * 4 + ["0.0"]
+    assert [row[6] for row in rows] == ["", *["50.0"] * 4]
+    assert [row[8] for row in rows] == ["", "", "NO", "NO", "NO"]
 
 
 def test_the_t_test_of_equal_and_of_different_days():

@@ -28,6 +28,9 @@ LARGEST_WEIGHT = 5.0
 LARGEST_SD = 5.0
 SEVERE_LIMIT = 0.1
 """Usual share of days on which a side effect may be severe: about three days in a month."""
+LONG_MEMORY = 0.25
+"""Share of a period from which on an effect half-life counts as long."""
+BEST_WITH_LONG_MEMORY = 0.985
 ADDED_LATER: Mapping[str, object] = {
     "looks": LookSchedule.AT_END.value,
     "calibration": None,
@@ -225,6 +228,19 @@ def protocol_hash(protocol: Protocol) -> str:
         if holder[name] == meaning_the_same:
             del holder[name]
     return canonical_hash({"format": PROTOCOL_FORMAT, "protocol": content})
+
+
+def with_least_certainty(protocol: Protocol) -> Protocol:
+    """Return the protocol with no less certainty agreed than its half-lives ask for.
+
+    Where an effect takes a quarter of a period or more to fade by half, slow waves of real pain
+    pass for it more often than simulated noise does: see ``lenitive validate placebo``.
+    """
+    longest = max(c.effect_half_life_days for c in protocol.candidates)
+    if longest < LONG_MEMORY * protocol.design.period_days:
+        return protocol
+    best = max(protocol.decision.best, BEST_WITH_LONG_MEMORY)
+    return replace(protocol, decision=replace(protocol.decision, best=best))
 
 
 def amended(protocol: Protocol) -> Protocol:

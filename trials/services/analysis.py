@@ -18,7 +18,7 @@ from models.analysis import Analysis, analyze
 from models.data import NO_ARM, TrialData, trial_data
 from models.errors import ModelInputError
 from models.items import SideEffectItem
-from models.specification import Arm, DecisionRule, Ends, Specification
+from models.specification import MODEL_VERSION, Arm, DecisionRule, Ends, Specification
 from trials.domain.blinding import Blinding, Role, may_see_interim_result
 from trials.domain.calendar import Phase
 from trials.domain.canonical import canonical_hash
@@ -192,7 +192,19 @@ def specify(protocol: Protocol, arm_key: Mapping[str, str]) -> Specification:
         protocol: the frozen agreement.
         arm_key: treatment of each masked arm; only half-lives, burdens and the comparator's
             label are taken from it.
+
+    Raises:
+        AnalysisError: it was frozen with another form of the model than this version fits.
     """
+    if protocol.model_version != MODEL_VERSION:
+        raise AnalysisError(
+            _(
+                "This protocol was frozen with the model %(frozen)s; this version of Lenitive fits "
+                "%(fitted)s. Analyse it with the version it was frozen with."
+            ),
+            frozen=protocol.model_version,
+            fitted=MODEL_VERSION,
+        )
     by_label = {label: protocol.candidate(arm_key[label]) for label in protocol.design.arms}
     comparator = next(
         (label for label, c in by_label.items() if c.treatment == protocol.comparator), None

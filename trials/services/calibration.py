@@ -23,7 +23,7 @@ from models.specification import Specification
 from trials.domain.blinding import Role
 from trials.domain.design import Design, LookSchedule, Scheme
 from trials.domain.errors import CalibrationError
-from trials.domain.protocol import Calibration, Protocol
+from trials.domain.protocol import Calibration, Protocol, with_least_certainty
 from trials.domain.words import marked as _
 from trials.services.actor import Actor, record, require_role
 from trials.services.analysis import specify
@@ -91,6 +91,7 @@ class Standing:
 
 def study_of(protocol: Protocol) -> Study:
     """Return what is to be simulated for a protocol, frozen or not."""
+    protocol = with_least_certainty(protocol)
     in_order = dict(zip(protocol.design.arms, protocol.treatments, strict=True))
     known = protocol.known_noise
     return Study(

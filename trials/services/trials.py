@@ -21,7 +21,13 @@ from trials.domain.errors import (
     StateError,
 )
 from trials.domain.life_cycle import State, Step
-from trials.domain.protocol import Candidate, Protocol, amended, protocol_hash
+from trials.domain.protocol import (
+    Candidate,
+    Protocol,
+    amended,
+    protocol_hash,
+    with_least_certainty,
+)
 from trials.domain.words import marked as _
 from trials.keys import Vault
 from trials.services import allocation, calibration
@@ -145,7 +151,7 @@ def freeze_protocol(
     check_candidates(row.value)
     take_step(session, actor, trial, Step.FREEZE, now)
     known = calibration.calibration_for(session, row.value, now)
-    final = replace(row.value, calibration=known)
+    final = replace(with_least_certainty(row.value), calibration=known)
     row.body = _body(final)
     row.hash = protocol_hash(final)
     row.frozen_at = now

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from trials.domain.blinding import Role
 from trials.domain.life_cycle import State
-from trials.domain.protocol import Protocol
+from trials.domain.protocol import Protocol, with_least_certainty
 from trials.services import calibration, trials
 from trials.services.calibration import Standing, StudyState
 from trials.store.trial import TrialRow
@@ -214,11 +214,13 @@ def _in_short(by_name: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def _threshold(threshold: float, protocol: Protocol) -> str:
-    needed = max(protocol.decision.best, threshold)
-    why = (
-        _("the simulation asks for it, so that without any difference at most 5 % name one")
-        if threshold > protocol.decision.best
-        else _("as agreed; the simulation of this design asks for no more")
-    )
+    least = with_least_certainty(protocol).decision.best
+    if threshold > least:
+        why = _("the simulation asks for it, so that without any difference at most 5 % name one")
+    elif least > protocol.decision.best:
+        why = _("real pain asks for it where an effect lasts for a quarter of a period or more")
+    else:
+        why = _("as agreed; the simulation of this design asks for no more")
+    needed = max(least, threshold)
     return str(_("To be named best takes a probability of %(needed)s: %(why)s.",
                  needed=percent_text(needed), why=why))  # fmt: skip
