@@ -17,9 +17,11 @@ from models.analysis import Analysis
 from models.burden import burden_draws, is_weighed
 from models.decision import Kind, expected_loss, probability_best
 from models.posterior import Posterior, Summary, summarize
+from models.reversal import Reversal
+from models.sensitivity import Sensitivity
 from models.specification import Specification
 from models.tolerability import Tolerability
-from models.words import render
+from models.words import render, tipping_point
 
 type Floats = NDArray[np.float64]
 type Json = dict[str, Any]
@@ -35,6 +37,8 @@ def result_of(
     patient: str | None = None,
     warnings: tuple[str, ...] = (),
     side_effects: Sequence[Tolerability] = (),
+    otherwise: Sensitivity | None = None,
+    reversal: Reversal | None = None,
 ) -> Json:
     """Return an analysis as the content of RESULT.json.
 
@@ -45,6 +49,8 @@ def result_of(
         patient: what the diary calls the patient, in a file of many.
         warnings: sentences from reading the files.
         side_effects: by arm (``models.tolerability``).
+        otherwise: how the verdict depends on what is not known (``models.sensitivity``).
+        reversal: how the order of the arms hangs on the weights (``models.reversal``).
     """
     specification, verdict = analysis.specification, analysis.verdict
     shown = verdict.kind is not Kind.REFUSED
@@ -77,6 +83,13 @@ def result_of(
         }
     if shown and side_effects:
         content["side_effects"] = [tolerability_values(one) for one in side_effects]
+    if shown and otherwise is not None:
+        content["sensitivity"] = sensitivity_values(otherwise)
+    if shown and reversal is not None:
+        content["rank_reversal"] = {
+            **asdict(reversal),
+            "p_leader_at": {f"{times:g}": p for times, p in reversal.p_leader_at.items()},
+        }
     content |= {
         "diagnostics": _diagnostics(analysis),
         "warnings": list(warnings),
@@ -93,6 +106,31 @@ def tolerability_values(found: Tolerability) -> Json:
         "severest": found.item.severest,
         "arms": {label: asdict(own) for label, own in found.arms.items()},
         "reasons": [render(reason) for reason in found.reasons],
+    }
+
+
+def sensitivity_values(found: Sensitivity) -> Json:
+    """Return the table as plain values; ``holds`` is None where a row leaves too few days."""
+    return {
+        "sentence": render(found.sentence),
+        "rows": [
+            {
+                "what": render(row.what),
+                "kind": row.kind.value,
+                "arm": row.arm,
+                "equal_arms": list(row.equal_arms),
+                "p_best": dict(row.p_best),
+                "holds": None if row.kind is Kind.REFUSED else row.holds,
+            }
+            for row in found.rows
+        ],
+        "tipping": [
+            {
+                **asdict(point),
+                "sentence": render(tipping_point(point.arm, point.share, point.points)),
+            }
+            for point in found.tipping
+        ],
     }
 
 

@@ -14,6 +14,8 @@ import models.files
 from models.analysis import analyze
 from models.data import trial_data
 from models.files.result import result_of
+from models.reversal import rank_reversal
+from models.sensitivity import sensitivity
 from models.specification import Arm, Better, Scale, Specification, default_priors
 
 SCHEMA = json.loads((Path(models.files.__file__).parent / "result.schema.json").read_text())
@@ -37,6 +39,24 @@ def test_an_answer_keeps_to_the_schema(case, trial, request):
     assert sum(arm["p_best"] for arm in result["arms"].values()) == pytest.approx(1.0)
     assert len(result["contrasts"]) == 6
     assert result["target"] == "outcome"
+
+
+def test_what_the_verdict_depends_on_keeps_to_the_schema(trial, specification):
+    weighed = replace(specification, weights={"bother": 0.5})
+    data = replace(trial, bothers={"bother": np.where(trial.day_arm == 1, 2.0, 0.0)})
+    analysis = analyze(data, weighed, seed=1)
+    result = valid(
+        result_of(
+            analysis,
+            otherwise=sensitivity(analysis, seed=1, draws=500),
+            reversal=rank_reversal(analysis, seed=1),
+        )
+    )
+
+    assert len(result["sensitivity"]["rows"]) == 15
+    assert "The verdict holds in" in result["sensitivity"]["sentence"]
+    assert {t["arm"] for t in result["sensitivity"]["tipping"]} <= {"A", "B", "C"}
+    assert set(result["rank_reversal"]["p_leader_at"]) == {"0.5", "2"}
 
 
 def test_a_contrast_is_a_minus_b(trial, specification):

@@ -22,6 +22,8 @@ from models.files.diary import Diary, read_diary
 from models.files.problems import FileProblems
 from models.files.protocol import Protocol, read_protocol
 from models.files.result import result_of
+from models.reversal import rank_reversal
+from models.sensitivity import sensitivity
 from models.specification import Specification
 from models.tolerability import tolerability
 from trials.cli.pieces import pieces
@@ -127,7 +129,14 @@ def _one(task: _Task, *, engine: str, seed: int) -> Mapping[str, Any]:
     analysis = _analysis(task.data, task.specification, engine, seed)
     shown = analysis.verdict.kind is not Kind.REFUSED
     items = tolerability(task.data, task.specification, seed=seed) if shown else ()
-    return result_of(analysis, patient=task.patient, warnings=task.warnings, side_effects=items)
+    return result_of(
+        analysis,
+        patient=task.patient,
+        warnings=task.warnings,
+        side_effects=items,
+        otherwise=sensitivity(analysis, seed=seed),
+        reversal=rank_reversal(analysis, seed=seed),
+    )
 
 
 def _analysis(data: TrialData, specification: Specification, engine: str, seed: int) -> Analysis:
@@ -149,6 +158,8 @@ def _tell(result: Mapping[str, Any]) -> None:
     if "patient" not in result or verdict["kind"] == "refused":
         for reason in verdict["reasons"]:
             click.echo(f"  {reason}", err=verdict["kind"] == "refused")
+        if "sensitivity" in result:
+            click.echo(f"  {result['sensitivity']['sentence']}")
     sys.stdout.flush()
 
 
