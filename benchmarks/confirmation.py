@@ -17,7 +17,7 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
-from benchmarks.engine import FADING, answer, middle, ratio, trial
+from benchmarks.engine import FADING, PLAIN, alternating, answer, middle, ratio, trial
 from models.evidence.table import Table, markdown
 from scheduler.compiled import keep_compiled_in
 from scheduler.pool import ONE_THREAD
@@ -103,6 +103,7 @@ def one(repeats: int, *, plainly: bool) -> list[Row]:
         ("PyMC confirmation, warm worker", "0.6 s", middle(seconds), _beside(fewest), ""),
         ("the same, processor time", "", middle(busy), "two chains at a time", ""),
         ("exact", "", middle(exactly), f"PyMC: {middle(seconds)}", ratio(exactly, seconds)),
+        _without_half_lives(repeats),
     ]
     if plainly:
         began, working = time.perf_counter(), time.process_time()
@@ -111,6 +112,19 @@ def one(repeats: int, *, plainly: bool) -> list[Row]:
         text = f"plain pm.sample: {middle([plain])}, processor {middle([work])}"
         rows.append(("the same", "", middle(seconds), text, ratio(seconds[:1], [plain])))
     return rows
+
+
+def _without_half_lives(repeats: int) -> Row:
+    """Return the row of the exact engine beside the sampler where effects are there at once."""
+    from models.sampling import sample  # noqa: PLC0415 - after the folder is known
+
+    trials = [trial(n, PLAIN) for n in range(repeats + 1)]
+    sample(trials[-1], PLAIN, seed=1)
+    exactly, sampled = alternating(
+        [lambda n: answer(trials[n], PLAIN), lambda n: sample(trials[n], PLAIN, seed=n)], repeats
+    )
+    name = "exact, without half-lives: AR(1), trend, period"
+    return (name, "", middle(exactly), f"PyMC: {middle(sampled)}", ratio(exactly, sampled))
 
 
 def _beside(fewest: Sequence[float]) -> str:

@@ -41,16 +41,16 @@ FRESH_EXACT = (
 )
 
 
-def trial(seed: int, specification: Specification) -> TrialData:
+def trial(seed: int, specification: Specification, design: DesignShape = DESIGN) -> TrialData:
     """Return the diary of a simulated patient."""
     generator = np.random.default_rng(seed)
-    order = draw_order(len(ARMS), DESIGN, generator)
+    order = draw_order(len(ARMS), design, generator)
     patient = SimulatedPatient(level=6.0, effects=(0.0, -1.5, -0.5), missing=0.1)
     return simulate_trial(
         patient,
         specification,
-        np.repeat(order, DESIGN.period_days),
-        day_period=np.repeat(np.arange(len(order)), DESIGN.period_days),
+        np.repeat(order, design.period_days),
+        day_period=np.repeat(np.arange(len(order)), design.period_days),
         generator=generator,
     )
 
@@ -133,16 +133,13 @@ def many_trials(trials: int, jobs: int) -> list[Row]:
     with ProcessPoolExecutor(jobs, mp_context=context) as pool:
         list(pool.map(partial(answer, specification=PLAIN), [trial(0, PLAIN)] * 2 * jobs))
         for name, goal, specification, design in cases:
+            before = _one_by_one(specification, design, 20)
             began = time.perf_counter()
             operating_characteristics(
                 specification, design, scenario, trials=trials, draws=4000, run=pool.map
             )
             seconds = time.perf_counter() - began
-            alone = min(40, trials)
-            began = time.perf_counter()
-            for n in range(alone):
-                answer(trial(n, specification), specification)
-            one_by_one = (time.perf_counter() - began) / alone * trials * design.looks
+            one_by_one = trials * (before + _one_by_one(specification, design, 20)) / 2
             rows.append(
                 (
                     f"{trials} simulated trials with verdicts: {name}",
@@ -153,6 +150,16 @@ def many_trials(trials: int, jobs: int) -> list[Row]:
                 )
             )
     return rows
+
+
+def _one_by_one(specification: Specification, design: DesignShape, trials: int) -> float:
+    """Return the seconds that one trial takes by itself, with a fit at each of its looks."""
+    began = time.perf_counter()
+    for n in range(trials):
+        for look in range(1, design.looks + 1):
+            blocks = design.blocks * look // design.looks
+            answer(trial(n, specification, replace(design, blocks=blocks)), specification)
+    return (time.perf_counter() - began) / trials
 
 
 def main() -> None:
