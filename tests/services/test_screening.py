@@ -84,6 +84,14 @@ def test_a_note_is_screened_in_the_patients_language(session: Session, trial):
     assert raised(session, trial) == [("RF-SUICIDE", "diary")]
 
 
+def test_a_note_is_screened_in_every_language_whatever_the_patients(session: Session, trial):
+    trial.patient.locale = "de"
+    report(session, trial, 0, answers(note="Je vais me tuer."))
+
+    assert raised(session, trial) == [("RF-SUICIDE", "diary")]
+    assert "mourir" in phone_kit(trial, WATCHED).words["suicidal"]
+
+
 def test_an_entry_sent_again_and_a_correction_raise_no_second_alert(session: Session, trial):
     given = answers(effects={"chest_pain": 2})
     report(session, trial, 0, given, key="k" * 20)

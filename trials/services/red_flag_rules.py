@@ -56,15 +56,13 @@ def rules() -> Mapping[str, Rule]:
 
 
 @cache
-def patterns(language: str) -> Mapping[str, str]:
-    """Return sign -> regular expression for notes in this language.
+def patterns() -> Mapping[str, str]:
+    """Return sign -> regular expression for notes, with the words of every language.
 
-    A language without a list of its own is searched for the words of all.
+    In distress people write in the language they grew up with, whatever the app speaks.
     """
-    rows = list(read_rows("red_flag_words.csv"))
-    own = [row for row in rows if row["language"] == language] or rows
     phrases: dict[str, list[str]] = {}
-    for row in own:
+    for row in read_rows("red_flag_words.csv"):
         phrases.setdefault(row["sign"], []).extend(row["phrases"].split(";"))
     return MappingProxyType({sign: pattern_of(found) for sign, found in phrases.items()})
 

@@ -54,7 +54,7 @@ class PhoneKit:
 
     Attributes:
         rules: with their triggers, as far as they can happen in this trial.
-        words: sign -> regular expression, in the patient's language.
+        words: sign -> regular expression, with the words of every language.
         most_doses: doses a day that are still within the maximum, of each rescue medicine in
             the order they are asked for.
     """
@@ -68,7 +68,7 @@ def flags_in(
     session: Session, trial: TrialRow, protocol: Protocol, day: date, answers: Answers
 ) -> tuple[Flag, ...]:
     """Return the red flags in the answers of one day, the most urgent first."""
-    words = words_in(_written(answers), patterns(_language(trial)))
+    words = words_in(_written(answers), patterns())
     situation = Situation(
         signs=signs_of(answers, words),
         groups=groups_of(protocol),
@@ -101,7 +101,7 @@ def watch_words(
     """
     frozen = frozen_protocol(session, trial.id)
     groups = groups_of(frozen.value) if frozen is not None else frozenset[str]()
-    words = words_in(text, patterns(_language(trial)))
+    words = words_in(text, patterns())
     flags = raised(rules().values(), Situation(dict.fromkeys(words, PRESENT), groups))
     day = local_day(now, zone_of(trial.timezone))
     _raise(session, author, trial, day, flags, "words", now)
@@ -128,7 +128,7 @@ def phone_kit(trial: TrialRow, protocol: Protocol) -> PhoneKit:
     possible = ((name, _without_course(trigger)) for name, trigger in known)
     return PhoneKit(
         rules=tuple(PhoneRule(name, trigger) for name, trigger in possible if trigger),
-        words=dict(patterns(_language(trial))),
+        words=dict(patterns()),
         most_doses=_most_doses(protocol),
     )
 
@@ -207,6 +207,3 @@ def _written(answers: Answers) -> str:
     others = (other.text for other in answers.other_effects)
     return " ".join((answers.note, *others, answers.intake_words))
 
-
-def _language(trial: TrialRow) -> str:
-    return trial.patient.locale.replace("-", "_").split("_")[0].lower()
