@@ -121,21 +121,32 @@ def test_an_open_alert_becomes_more_urgent_and_is_told_at_once(session: Session,
     assert sum(told(session).values()) == 2
 
 
-def test_after_it_was_acknowledged_the_same_report_raises_nothing_more(
+def test_after_it_was_acknowledged_the_same_submission_raises_nothing_more(
     session: Session, trial, clinician
 ):
-    acknowledge(session, clinician, sound(session, trial).public_id, deed="Called.", now=MONDAY)
+    """Not even one that was added to the open alert, or that comes again after midnight."""
+    alert = sound(session, trial, submission="first")
+    sound(session, trial, submission="second")
+    acknowledge(session, clinician, alert.public_id, deed="Called.", now=MONDAY)
 
-    assert sound(session, trial) is None
+    assert sound(session, trial, submission="first") is None
+    assert sound(session, trial, submission="second") is None
+    tomorrow = MONDAY.date() + timedelta(days=1)
+    assert sound(session, trial, submission="second", day=tomorrow) is None
 
 
-@pytest.mark.parametrize("source", ["button", "screen"])
-def test_after_it_was_acknowledged_what_the_patient_presses_raises_a_new_one(
+@pytest.mark.parametrize("source", ["button", "screen", "words", "diary", "refused"])
+def test_after_it_was_acknowledged_whatever_else_is_sent_raises_a_new_one(
     session: Session, trial, clinician, source: str
 ):
-    acknowledge(session, clinician, sound(session, trial).public_id, deed="Called.", now=MONDAY)
+    first = sound(session, trial, submission="first")
+    acknowledge(session, clinician, first.public_id, deed="Called.", now=MONDAY)
 
-    assert sound(session, trial, source=source) is not None
+    second = sound(session, trial, source=source, submission="second")
+
+    assert second is not None
+    assert second.escalates_at == MONDAY
+    assert sound(session, trial, source=source, submission="second") is None
 
 
 def test_two_phones_at_once_raise_one_alert(sessions: sessionmaker[Session]):

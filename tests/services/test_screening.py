@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from tests.builders import (
     PROTOCOL,
+    actor_for,
     evening,
     make_actor,
     make_running,
@@ -21,6 +22,7 @@ from trials.domain.canonical import canonical_json
 from trials.domain.design import Design
 from trials.domain.diary import Answers, Intake, Questionnaire, SideEffect, Source
 from trials.domain.protocol import Candidate
+from trials.services.alerts import acknowledge
 from trials.services.diary import record_entry
 from trials.services.screening import advice_for, phone_kit, watch_refused, watch_words
 from trials.store.alert import AlertRow, alerts_of_trial
@@ -167,6 +169,30 @@ def test_a_report_that_comes_too_late_to_be_kept_still_raises_its_flags(session:
     watch_refused(session, patient_actor(trial.patient), trial, day, given, NOON)
 
     assert raised(session, trial) == [("RF-CARDIAC", "refused")]
+
+
+def test_another_note_after_the_first_was_dealt_with_is_told(session: Session, trial):
+    clinician = actor_for(trial.clinician, Role.CLINICIAN)
+    report(session, trial, 0, answers(note="I want to die"), key="a" * 20)
+    (first,) = alerts_of_trial(session, trial.id)
+    acknowledge(session, clinician, first.public_id, deed="Called.", now=NOON)
+    report(session, trial, 0, answers(note="I will kill myself"), key="b" * 20, later=5)
+    report(session, trial, 0, answers(note="I will kill myself"), key="b" * 20, later=6)
+
+    assert raised(session, trial) == [("RF-SUICIDE", "diary")] * 2
+
+
+def test_the_same_words_from_another_form_are_news_and_sent_twice_are_not(session: Session, trial):
+    actor, told = patient_actor(trial.patient), []
+    for key in ("a", "a", "b"):
+        watch_words(session, actor, trial, "I want to die", NOON, key=key)
+        for alert in alerts_of_trial(session, trial.id):
+            if alert.acknowledged_at is None:
+                clinician = actor_for(trial.clinician, Role.CLINICIAN)
+                acknowledge(session, clinician, alert.public_id, deed="Called.", now=NOON)
+        told.append(len(alerts_of_trial(session, trial.id)))
+
+    assert told == [1, 1, 2]
 
 
 def test_words_that_are_no_diary_entry_are_screened_too(session: Session, trial):

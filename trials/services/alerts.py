@@ -29,6 +29,7 @@ from trials.store.alert import (
     add_alerts,
     alerts_on,
     find_alert,
+    is_heard,
     lock_alert,
     open_alerts_of_site,
     settled_alerts_of_site,
@@ -69,11 +70,13 @@ def raise_alert(
     now: datetime,
     signs: Iterable[str] = (),
     entry: int | None = None,
+    submission: str = "",
 ) -> AlertRow | None:
     """Raise an alert, once for each rule and day; return it if it is new.
 
     A second one of the same day makes an open alert more urgent if it is. Once somebody has
-    acknowledged the first, what a patient presses, answers or reports as worse raises a new one.
+    acknowledged the first, whatever else the patient sends raises a new one: it was not known
+    when the first was dealt with. The same submission, sent again, does not.
 
     Args:
         session: the transaction of what gave the occasion; both are kept or neither.
@@ -86,11 +89,17 @@ def raise_alert(
         now: UTC instant.
         signs: what raised it.
         entry: row id of the diary entry, if there is one.
+        submission: key of what the patient sent, without commas; "" where every one is news.
     """
     trial = lock_trial(session, trial.id)
     earlier = alerts_on(session, trial.id, rule, day)
-    if earlier and not _is_news(earlier[-1], urgency, source, now):
-        earlier[-1].signs = ",".join(dict.fromkeys([*_listed(earlier[-1].signs), *signs]))
+    heard = bool(submission) and is_heard(session, trial.id, rule, submission)
+    if heard and not earlier:  # sent again after midnight
+        return None
+    if earlier and not _is_news(earlier[-1], urgency, now, heard=heard):
+        last = earlier[-1]
+        last.signs = _joined(last.signs, *signs)
+        last.submissions = _joined(last.submissions, submission)
         return None
     row = AlertRow(
         occasion=f"{rule}:{trial.public_id}:{day.isoformat()}:{len(earlier)}",
@@ -101,6 +110,7 @@ def raise_alert(
         source=source,
         day=day,
         signs=",".join(signs),
+        submissions=submission,
         raised_at=now,
         escalates_at=now,
     )
@@ -119,20 +129,21 @@ def raise_alert(
     return row
 
 
-def _is_news(last: AlertRow, urgency: Urgency, source: str, now: datetime) -> bool:
+def _is_news(last: AlertRow, urgency: Urgency, now: datetime, *, heard: bool) -> bool:
     """Return whether an alert is needed beside the last of its day; make that one more urgent."""
     order = list(Urgency)
     is_worse = order.index(urgency) < order.index(last.how_urgent)
     if last.acknowledged_at is not None:
-        return is_worse or source in {"button", "screen"}
+        return is_worse or not heard
     if is_worse:
         last.urgency = urgency.value
         last.escalates_at = now
     return False
 
 
-def _listed(signs: str) -> list[str]:
-    return [sign for sign in signs.split(",") if sign]
+def _joined(listed: str, *more: str) -> str:
+    """Return a list in one text, each once."""
+    return ",".join(dict.fromkeys(part for part in (*listed.split(","), *more) if part))
 
 
 def get_alert(session: Session, actor: Actor, public_id: str) -> AlertRow:

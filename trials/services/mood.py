@@ -108,6 +108,7 @@ def answer_mood_questions(
             day=row.day,
             now=now,
             signs=(thoughts,),
+            submission=key,
         )
     return row
 

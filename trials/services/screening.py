@@ -7,6 +7,7 @@ help needs neither an alert nor a message.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from hashlib import sha256
 
 from sqlalchemy.orm import Session
 
@@ -88,13 +89,22 @@ def watch_entry(
     """Raise an alert for every red flag of an entry that was just kept."""
     quiet_alerts(session, trial.id, NO_DIARY)
     flags = _flags_of(session, trial, day.day, entry.answers)
-    _raise(session, author, trial, day.day, flags, "diary", now, entry.id)
+    key = entry.idempotency_key
+    _raise(session, author, trial, day.day, flags, "diary", now, submission=key, entry=entry.id)
 
 
 def watch_words(
-    session: Session, author: Actor, trial: TrialRow, text: str, now: datetime
+    session: Session, author: Actor, trial: TrialRow, text: str, now: datetime, *, key: str = ""
 ) -> tuple[Rule, ...]:
     """Raise an alert for every red flag in words that are no diary entry, such as a reason.
+
+    Args:
+        session: the transaction.
+        author: the patient.
+        trial: whose.
+        text: as it was written.
+        now: UTC instant.
+        key: of the form; other words under the same key are another submission.
 
     Returns:
         The rules whose text the patient reads at once.
@@ -104,16 +114,24 @@ def watch_words(
     words = words_in(text, patterns())
     flags = raised(rules().values(), Situation(dict.fromkeys(words, PRESENT), groups))
     day = local_day(now, zone_of(trial.timezone))
-    _raise(session, author, trial, day, flags, "words", now)
+    submission = f"{key}:{sha256(text.encode()).hexdigest()[:16]}" if key else ""
+    _raise(session, author, trial, day, flags, "words", now, submission=submission)
     return tuple(flag.rule for flag in flags)
 
 
 def watch_refused(
-    session: Session, author: Actor, trial: TrialRow, day: date, answers: Answers, now: datetime
+    session: Session,
+    author: Actor,
+    trial: TrialRow,
+    day: date,
+    answers: Answers,
+    now: datetime,
+    *,
+    key: str = "",
 ) -> None:
-    """Raise an alert for every red flag of a report that came too late to be kept."""
+    """Raise an alert for every red flag of a report that is not kept, once for each form's key."""
     flags = _flags_of(session, trial, day, answers)
-    _raise(session, author, trial, day, flags, "refused", now)
+    _raise(session, author, trial, day, flags, "refused", now, submission=key)
 
 
 def advice_for(session: Session, trial: TrialRow, day: date, answers: Answers) -> tuple[Rule, ...]:
@@ -154,6 +172,8 @@ def _raise(
     flags: Sequence[Flag],
     source: str,
     now: datetime,
+    *,
+    submission: str,
     entry: int | None = None,
 ) -> None:
     for flag in flags:
@@ -168,6 +188,7 @@ def _raise(
             now=now,
             signs=flag.signs,
             entry=entry,
+            submission=submission,
         )
 
 

@@ -144,7 +144,7 @@ def submit_diary(day: str) -> ResponseReturnValue:
                     session, vault(), actor, choice.trial, key=kept.key, content=photo, now=at
                 )
         except DiaryClosedError as problem:
-            advice = watch_refused(session, choice.trial, asked, answers, at)
+            advice = watch_refused(session, choice.trial, asked, answers, at, key=key)
             closed = closed_page(session, choice, asked, problem, at, typed=True, advice=advice)
             return render("closed", closed), HTTPStatus.UNPROCESSABLE_ENTITY
     return redirect(choice.address("thanks", day=asked.isoformat()), code=303)
@@ -201,12 +201,18 @@ def keep(
 
 
 def watch_refused(
-    session: Session, trial: TrialRow, day: date, answers: Answers | None, at: datetime
+    session: Session,
+    trial: TrialRow,
+    day: date,
+    answers: Answers | None,
+    at: datetime,
+    *,
+    key: str,
 ) -> tuple[Advice, ...]:
     """Raise the red flags of a report that is not kept; return what the patient must read."""
     if answers is None:
         return ()
-    screening.watch_refused(session, current_actor(), trial, day, answers, at)
+    screening.watch_refused(session, current_actor(), trial, day, answers, at, key=key)
     return advice_after(session, trial, day, answers)
 
 

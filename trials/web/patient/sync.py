@@ -139,7 +139,7 @@ def _watch_refused(sent: Submission, at: datetime) -> None:
         if trial is not None and frozen_protocol(session, trial.id) is not None:
             asked = diary.questionnaire_of(session, trial)
             answers, _errors = check_answers(asked, sent.fields)
-            watch_refused(session, trial, _day_in(sent.day, at), answers, at)
+            watch_refused(session, trial, _day_in(sent.day, at), answers, at, key=sent.key)
 
 
 def _day_in(text: str, at: datetime) -> date:
