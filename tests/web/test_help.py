@@ -144,6 +144,78 @@ def test_a_report_that_is_too_late_to_be_kept_is_still_answered_with_help(phone:
     assert phone.alerts() == [("RF-CARDIAC", "refused")]
 
 
+SEVERE_CHEST = {"any_side_effects": "yes", "side_effect-chest_pain": "3"}
+INCOMPLETE = [
+    (SEVERE_CHEST, "RF-CARDIAC"),
+    ({"side_effect-chest_pain": "2"}, "RF-CARDIAC"),
+    ({"pain": "4", "note": "I want to die"}, "RF-SUICIDE"),
+    ({"note": "x" * 600 + " I want to die"}, "RF-SUICIDE"),
+    ({**USUAL, "any_side_effects": "yes", "other_effect-1": "chest pain"}, "RF-CARDIAC"),
+    ({"intake_words": "I took too many"}, "RF-OVERDOSE"),
+    ({**USUAL, "rescue_doses": "more", "more_doses": "60"}, "RF-OVERDOSE"),
+]
+"""Reports that cannot be kept as they are, and the danger they tell of."""
+
+
+@pytest.mark.parametrize(("fields", "rule"), INCOMPLETE)
+def test_a_report_with_something_missing_is_answered_with_help_at_once(
+    phone: Phone, fields: dict[str, str], rule: str
+):
+    form = {**fields, "key": str(uuid4())}
+    with at(EVENING):
+        page = phone.client.post(f"/diary/{DAY}", data=form)
+        phone.acknowledge_all()
+        phone.client.post(f"/diary/{DAY}", data=form)
+
+    assert page.status_code == 422
+    assert page.text.index(f'data-advice="{rule}"') < page.text.index('<h1 class="nhsuk')
+    assert rules()[rule].text in page.text
+    assert phone.alerts() == [(rule, "refused")]
+
+
+def test_the_same_form_completed_is_no_second_alert(phone: Phone):
+    key = str(uuid4())
+    with at(EVENING):
+        phone.client.post(f"/diary/{DAY}", data={**SEVERE_CHEST, "key": key})
+        phone.acknowledge_all()
+        phone.client.post(f"/diary/{DAY}", data={**CHEST, "key": key})
+
+    assert phone.alerts() == [("RF-CARDIAC", "refused")]
+
+
+def test_a_report_with_something_missing_and_no_danger_raises_nothing(phone: Phone):
+    with at(EVENING):
+        page = phone.client.post(f"/diary/{DAY}", data={"pain": "4", "any_side_effects": "no"})
+
+    assert page.status_code == 422
+    assert 'data-advice="RF-' not in page.text
+    assert phone.alerts() == []
+
+
+@pytest.mark.parametrize("late", [timedelta(0), timedelta(days=3)])
+@pytest.mark.parametrize(("fields", "rule"), INCOMPLETE)
+def test_a_report_from_a_phone_with_something_missing_raises_its_flags(
+    phone: Phone, fields: dict[str, str], rule: str, late: timedelta
+):
+    with at(EVENING + late):
+        sent = report_from_phone(phone, fields, EVENING + late)
+        answers = [phone.client.post("/offline/entry", json=sent, headers=JSON) for _ in range(2)]
+
+    assert {answer.get_json()["reason"] for answer in answers} == {"incomplete"}
+    assert phone.alerts() == [(rule, "refused")]
+
+
+def test_a_correction_that_is_not_kept_is_answered_with_help(phone: Phone):
+    with at(EVENING + timedelta(days=3)):
+        closed = phone.client.post(f"/diary/{DAY}/correct", data={**CHEST, "reason": "A slip"})
+        missing = phone.client.post(f"/diary/{DAY}/correct", data=SEVERE_CHEST)
+
+    assert (closed.status_code, missing.status_code) == (409, 422)
+    for page in (closed, missing):
+        assert rules()["RF-CARDIAC"].text in page.text
+    assert phone.alerts() == [("RF-CARDIAC", "refused")]
+
+
 def report_from_phone(phone: Phone, fields, sent: datetime) -> dict:
     return {
         "key": str(uuid4()),

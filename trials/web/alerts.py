@@ -222,7 +222,7 @@ def _facts(row: AlertRow) -> tuple[tuple[str, str], ...]:
         "button": _("The patient's list of serious things"),
         "screen": _("The questions about mood"),
         "silence": _("The missing diary"),
-        "refused": _("A report that came too late to be kept"),
+        "refused": _("A report that could not be kept"),
     }
     facts = [
         (_("Patient"), f"{row.trial.patient.code}, {row.trial.patient.name}"),

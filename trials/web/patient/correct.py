@@ -12,7 +12,7 @@ from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
 from trials.domain.diary import FieldErrors, Questionnaire
-from trials.domain.diary_form import check_answers
+from trials.domain.diary_form import check_answers, readable_answers
 from trials.domain.errors import DiaryClosedError, NotFoundError, ProtocolError, StateError
 from trials.services import corrections, diary
 from trials.store.diary import find_day, latest_entry
@@ -23,7 +23,7 @@ from trials.web.patient.advice import Advice
 from trials.web.patient.blueprint import bp, render, typed_in
 from trials.web.patient.closed import with_day_in_words
 from trials.web.patient.days import date_in
-from trials.web.patient.diary import KEY, MOST_DOSES_BY_TAP
+from trials.web.patient.diary import KEY, MOST_DOSES_BY_TAP, watch_refused
 from trials.web.patient.listening import listen, way_on
 from trials.web.patient.trial import Choice, choose_trial
 from trials.web.patient.words import in_words
@@ -89,12 +89,22 @@ def correct(day: str) -> ResponseReturnValue:
                 errors = {"reason": problem.sentence}
             except (DiaryClosedError, StateError) as problem:
                 closed = with_day_in_words(problem)
+                advice += _heard(session, choice, asked, typed, key)
                 page = _page(session, choice, asked, key, closed=closed, advice=advice)
                 return render("correct", page), HTTPStatus.CONFLICT
         if errors:
+            advice += _heard(session, choice, asked, typed, key)
             page = _page(session, choice, asked, key, typed=typed, errors=errors, advice=advice)
             return render("correct", page), HTTPStatus.UNPROCESSABLE_ENTITY
     return redirect(way_on(choice, advice, "thanks", day=asked.isoformat()), code=303)
+
+
+def _heard(
+    session: Session, choice: Choice, day: date, typed: Mapping[str, str], key: str
+) -> tuple[Advice, ...]:
+    """Raise the red flags of a correction that is not kept; return what must be read at once."""
+    readable = readable_answers(diary.questionnaire_of(session, choice.trial), typed)
+    return watch_refused(session, choice.trial, day, readable, now(), key=key)
 
 
 def _page(
