@@ -13,14 +13,12 @@ from trials.domain.diary import Answers
 from trials.domain.protocol import Candidate
 from trials.domain.red_flags import (
     Condition,
-    DailyMaximum,
     Fact,
     PainDay,
     Situation,
     Urgency,
     course_facts,
     for_groups,
-    most_doses,
     pattern_of,
     plain_words,
     raised,
@@ -29,7 +27,7 @@ from trials.domain.red_flags import (
     words_in,
 )
 from trials.services.catalogue import catalogue, read_rows, side_effect_terms
-from trials.services.red_flag_rules import groups_of, maxima, patterns, rules
+from trials.services.red_flag_rules import groups_of, patterns, rules
 
 DAY = date(2026, 3, 10)
 LANGUAGES = ("en", "de", "fr", "es")
@@ -492,34 +490,6 @@ def test_pain_three_points_above_the_run_in_counts_on_three_days():
 
 def test_the_run_in_is_not_above_itself():
     assert course(run_in=(1, 1, 1, 6, 6, 6)) == frozenset()
-
-
-# ---- rescue medicine -------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("rescue", "arms", "expected"),
-    [
-        ("Paracetamol 500 mg", {}, 8),
-        ("paracetamol 1 g", {}, 4),
-        ("Paracétamol 500 mg", {}, 8),
-        ("Acetaminophen 325 mg", {}, 12),
-        ("Paracetamol 500 mg", {"paracetamol": "1 g three times a day"}, 2),
-        ("Paracetamol 500 mg", {"paracetamol": "1000 mg 4x"}, 0),
-        ("Ibuprofen 400 mg", {"ibuprofen": "400 mg three times a day"}, 3),
-        ("Ibuprofen 400 mg", {"paracetamol": "1 g four times a day"}, 6),
-        ("Tilidin drops", {}, 8),
-        ("Paracetamol", {}, 8),
-    ],
-)
-def test_the_daily_maximum_takes_off_what_an_arm_gives(rescue, arms, expected):
-    assert most_doses(rescue, arms, maxima()) == expected
-
-
-def test_a_maximum_is_never_below_none():
-    tiny = [DailyMaximum(("x",), "x", 100.0, None)]
-
-    assert most_doses("x 50 mg", {"x": "300 mg"}, tiny) == 0
 
 
 def test_a_trial_belongs_to_the_groups_of_all_its_arms_and_its_rescue():

@@ -20,7 +20,7 @@ from tests.builders import (
 from trials.domain.blinding import Role
 from trials.domain.canonical import canonical_json
 from trials.domain.design import Design
-from trials.domain.diary import Answers, Intake, Questionnaire, SideEffect, Source
+from trials.domain.diary import Answers, Intake, Questionnaire, RescueUse, SideEffect, Source
 from trials.domain.protocol import Candidate
 from trials.services.alerts import acknowledge
 from trials.services.diary import record_entry
@@ -120,6 +120,19 @@ def test_more_rescue_doses_than_the_daily_maximum_are_told(session: Session, tri
     report(session, trial, 0, answers(rescue_doses=9))  # of 500 mg: 4.5 g
 
     assert raised(session, trial) == [("RF-OVERDOSE", "diary")]
+
+
+def test_one_substance_in_two_rescue_medicines_is_summed(session: Session, trial):
+    names = ("paracetamol 500 mg", "Dafalgan 1 g")
+    asked = replace(ASKED, rescue=names[0], more_rescue=names[1:])
+    clinician = actor_for(trial.clinician, Role.CLINICIAN)
+    two = make_running(session, clinician, NOON, replace(WATCHED, questionnaire=asked))
+    used = (RescueUse(names[0], 4), RescueUse(names[1], 3))
+
+    report(session, two, 0, answers(rescue_doses=7, rescue=used))
+
+    (alert,) = alerts_of_trial(session, two.id)
+    assert (alert.rule, alert.signs) == ("RF-OVERDOSE", "too_many_doses")
 
 
 def test_pain_of_nine_on_two_days_is_told_once_the_second_is_there(session: Session, trial):

@@ -25,14 +25,14 @@ from trials.domain.red_flags import (
     Trigger,
     course_facts,
     for_groups,
-    most_doses,
     raised,
     signs_of,
     words_in,
 )
+from trials.domain.rescue import most_doses, too_much
 from trials.services.actor import Actor
 from trials.services.alerts import raise_alert
-from trials.services.red_flag_rules import NO_DIARY, groups_of, maxima, patterns, rules
+from trials.services.red_flag_rules import NO_DIARY, groups_of, patterns, pharmacy, rules
 from trials.store.alert import quiet_alerts
 from trials.store.diary import DiaryDayRow, DiaryEntryRow, pain_around
 from trials.store.trial import TrialRow, frozen_protocol
@@ -199,9 +199,7 @@ def _facts(
     taken = {use.medicine: use.doses for use in answers.rescue}
     if not taken and len(protocol.questionnaire.rescue_medicines) == 1:
         taken = {protocol.questionnaire.rescue: answers.rescue_doses or 0}
-    most = dict(zip(protocol.questionnaire.rescue_medicines, _most_doses(protocol), strict=True))
-    if any(doses > most[medicine] for medicine, doses in taken.items() if medicine in most):
-        facts.add(Fact.TOO_MANY_DOSES)
+    facts |= too_much(taken, _doses_of_arms(protocol), pharmacy())
     if answers.pain >= PAIN_RISE:  # less can neither be severe nor risen so far
         facts |= _course(session, trial, day)
     return frozenset(facts)
@@ -217,14 +215,18 @@ def _course(session: Session, trial: TrialRow, day: date) -> set[Fact]:
 
 def _most_doses(protocol: Protocol) -> tuple[int, ...]:
     """Return how many doses a day of each rescue medicine are within its maximum, in order."""
-    arms = {c.treatment: c.dose for c in protocol.candidates}
+    arms = _doses_of_arms(protocol)
     return tuple(
-        most_doses(medicine, arms, maxima()) for medicine in protocol.questionnaire.rescue_medicines
+        most_doses(medicine, arms, pharmacy())
+        for medicine in protocol.questionnaire.rescue_medicines
     )
+
+
+def _doses_of_arms(protocol: Protocol) -> dict[str, str]:
+    return {c.treatment: c.dose for c in protocol.candidates}
 
 
 def _written(answers: Answers) -> str:
     """Return all that was written freely in an entry."""
     others = (other.text for other in answers.other_effects)
     return " ".join((answers.note, *others, answers.intake_words))
-

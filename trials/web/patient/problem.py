@@ -91,7 +91,9 @@ def problem() -> ResponseReturnValue:
             )
             return render("problem", page), 422 if errors else 200
     if not advice:
-        told = _("Your clinic is told. Somebody reads it within two working days and calls if needed.")
+        told = _(
+            "Your clinic is told. Somebody reads it within two working days and calls if needed."
+        )
         flash(told, "success")
     return redirect(way_on(choice, advice, "clinic"), code=303)
 
