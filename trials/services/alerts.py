@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from trials.domain.alerts import next_step_at
 from trials.domain.blinding import Role
-from trials.domain.calendar import zone_of
+from trials.domain.calendar import readable_zone
 from trials.domain.errors import EditConflictError, NotFoundError, ProtocolError
 from trials.domain.red_flags import Fact, Urgency
 from trials.domain.words import marked as _
@@ -44,6 +44,7 @@ from trials.store.trial import TrialRow, lock_trial
 BATCH = 50
 AHEAD = timedelta(hours=1)
 """The outbox sends first what has been due longest: an alert overtakes an evening's reminders."""
+TRY_AGAIN = timedelta(minutes=1)
 LONGEST_DEED = 1000
 LATELY = 50
 ON_CALL_STEP = 1
@@ -226,7 +227,7 @@ def raise_silences(session: Session, silent: Iterable[Silence], now: datetime) -
             signs=Fact.NO_DIARY.value,
             raised_at=now,
             escalates_at=next_step_at(
-                Urgency.NEXT_WORKING_DAY, 0, now, zone_of(silence.site_timezone)
+                Urgency.NEXT_WORKING_DAY, 0, now, readable_zone(silence.site_timezone)
             ),
             step=1,
         )
@@ -235,15 +236,42 @@ def raise_silences(session: Session, silent: Iterable[Silence], now: datetime) -
     return add_alerts(session, found)
 
 
-def tell_of_alerts(session: Session, now: datetime, *, address: str, most: int = BATCH) -> int:
+def due_alerts(session: Session, now: datetime, *, most: int = BATCH) -> list[int]:
+    """Return row ids of alerts whose next step is due, the longest first."""
+    return [row.id for row in take_due_alerts(session, now, most)]
+
+
+def put_off_alert(session: Session, alert_id: int, now: datetime) -> None:
+    """Try an alert again in a little while: telling of it failed in a way nobody foresaw."""
+    row = lock_alert(session, alert_id)
+    if row.escalates_at is not None:
+        row.escalates_at = now + TRY_AGAIN
+    session.flush()
+
+
+def tell_of_alerts(
+    session: Session,
+    now: datetime,
+    *,
+    address: str,
+    most: int = BATCH,
+    only: int | None = None,
+) -> int:
     """Tell the next person of every alert that waited long enough; return how many there were.
 
     Row and messages change in one transaction, so each step is taken once, whoever is killed
     when and however many schedulers ask.
+
+    Args:
+        session: the transaction.
+        now: UTC instant.
+        address: where staff sign in.
+        most: so many alerts.
+        only: row id of the one alert to look at.
     """
-    due = take_due_alerts(session, now, most)
+    due = take_due_alerts(session, now, most, only=only)
     for row in due:
-        zone = zone_of(row.trial.site.timezone)
+        zone = readable_zone(row.trial.site.timezone)
         for recipient in recipients_at(session, row.trial, row.step):
             letter = write_letter(
                 "alert",

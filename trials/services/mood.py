@@ -10,7 +10,7 @@ from enum import StrEnum
 from sqlalchemy.orm import Session
 
 from trials.domain.blinding import Role
-from trials.domain.calendar import local_day, zone_of
+from trials.domain.calendar import local_day, readable_zone
 from trials.domain.errors import ProtocolError
 from trials.domain.life_cycle import State
 from trials.domain.red_flags import Urgency
@@ -49,7 +49,7 @@ def occasion_due(session: Session, trial: TrialRow, now: datetime) -> Occasion |
         return None
     if last is None:
         return Occasion.BASELINE
-    today = local_day(now, zone_of(trial.timezone))
+    today = local_day(now, readable_zone(trial.timezone))
     is_weekly = trial.current_state is State.RUNNING and today - last.day >= ASKED_EVERY
     return Occasion.WEEKLY if is_weekly else None
 
@@ -89,7 +89,7 @@ def answer_mood_questions(
         trial_id=trial.id,
         idempotency_key=key,
         occasion=(occasion_due(session, trial, now) or Occasion.OWN).value,
-        day=local_day(now, zone_of(trial.timezone)),
+        day=local_day(now, readable_zone(trial.timezone)),
         low=low,
         thoughts=thoughts,
         answered_at=now,

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from trials.domain.blinding import Role
-from trials.domain.calendar import local_day, zone_of
+from trials.domain.calendar import local_day, readable_zone
 from trials.services.actor import Actor, record, require_role
 from trials.services.language import language_for_staff, write_letter
 from trials.services.messages import queue_message
@@ -31,7 +31,7 @@ def ask_for_call(
         now: UTC instant.
     """
     require_role(actor, Role.PATIENT)
-    occasion = _call_occasion(trial, local_day(now, zone_of(trial.timezone)))
+    occasion = _call_occasion(trial, local_day(now, readable_zone(trial.timezone)))
     is_new = _tell(session, trial, "call_asked", occasion, address, now)
     if is_new:
         record(session, actor, "ask_for_call", f"trial:{trial.public_id}", now, trial=trial)
@@ -40,7 +40,7 @@ def ask_for_call(
 
 def asked_for_call(session: Session, trial: TrialRow, now: datetime) -> bool:
     """Return whether the patient asked for a call today."""
-    occasion = _call_occasion(trial, local_day(now, zone_of(trial.timezone)))
+    occasion = _call_occasion(trial, local_day(now, readable_zone(trial.timezone)))
     query = select(MessageRow.id).where(MessageRow.occasion == occasion)
     return session.scalar(query) is not None
 

@@ -11,7 +11,7 @@ from hashlib import sha256
 
 from sqlalchemy.orm import Session
 
-from trials.domain.calendar import local_day, zone_of
+from trials.domain.calendar import local_day, readable_zone
 from trials.domain.diary import Answers
 from trials.domain.protocol import Protocol
 from trials.domain.red_flags import (
@@ -113,7 +113,7 @@ def watch_words(
     groups = groups_of(frozen.value) if frozen is not None else frozenset[str]()
     words = words_in(text, patterns())
     flags = raised(rules().values(), Situation(dict.fromkeys(words, PRESENT), groups))
-    day = local_day(now, zone_of(trial.timezone))
+    day = local_day(now, readable_zone(trial.timezone))
     submission = f"{key}:{sha256(text.encode()).hexdigest()[:16]}" if key else ""
     _raise(session, author, trial, day, flags, "words", now, submission=submission)
     return tuple(flag.rule for flag in flags)

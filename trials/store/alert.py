@@ -181,10 +181,12 @@ def count_open_alerts(session: Session, trial_ids: Collection[int]) -> dict[int,
     return dict(session.execute(query).all())
 
 
-def take_due_alerts(session: Session, now: datetime, most: int) -> list[AlertRow]:
+def take_due_alerts(
+    session: Session, now: datetime, most: int, *, only: int | None = None
+) -> list[AlertRow]:
     """Return alerts whose next step is due, held until the transaction ends.
 
-    What another scheduler holds is left to it.
+    What another scheduler holds is left to it. ``only`` asks for one of them.
     """
     query = (
         select(AlertRow)
@@ -194,6 +196,8 @@ def take_due_alerts(session: Session, now: datetime, most: int) -> list[AlertRow
         .with_for_update(of=AlertRow, skip_locked=True)
         .execution_options(populate_existing=True)
     )
+    if only is not None:
+        query = query.where(AlertRow.id == only)
     return list(session.scalars(query))
 
 

@@ -16,7 +16,7 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
-from trials.domain.calendar import local_day, zone_of
+from trials.domain.calendar import local_day, readable_zone
 from trials.domain.clocks import LONGEST_WAIT
 from trials.domain.diary import FieldErrors
 from trials.domain.errors import NotFoundError, ProtocolError
@@ -163,7 +163,7 @@ def _raise(
         rule=rule.id,
         urgency=rule.urgency,
         source="button",
-        day=local_day(happened, zone_of(trial.timezone)),
+        day=local_day(happened, readable_zone(trial.timezone)),
         now=at,
         submission=submission,
     )
