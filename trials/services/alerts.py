@@ -37,13 +37,11 @@ from trials.store.alert import (
     take_due_alerts,
 )
 from trials.store.clockwork import Silence
-from trials.store.outbox import drop_waiting
+from trials.store.outbox import URGENT, drop_waiting
 from trials.store.safety_contact import safety_contact_of
 from trials.store.trial import TrialRow, lock_trial
 
 BATCH = 50
-AHEAD = timedelta(hours=1)
-"""The outbox sends first what has been due longest: an alert overtakes an evening's reminders."""
 TRY_AGAIN = timedelta(minutes=1)
 LONGEST_DEED = 1000
 LATELY = 50
@@ -288,7 +286,8 @@ def tell_of_alerts(
                 recipient=recipient.email,
                 subject=letter.subject,
                 body=letter.body,
-                due_at=now - AHEAD,
+                due_at=now,
+                priority=URGENT,
             )
         row.escalates_at = next_step_at(row.how_urgent, row.step, now, zone)
         row.step += 1
