@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from scheduler.workers import run_waiting_fits
 from trials.domain.errors import TrialError
 from trials.keys import Vault
-from trials.services import adverse_events, alerts, clockwork, messages
+from trials.services import adverse_events, alerts, clockwork, messages, problems
 from trials.services.telephone import transport_of
 from trials.services.transports import DeliveryError, Transport
 from trials.settings import Settings
@@ -91,8 +91,9 @@ def keep_time(desk: Desk) -> None:
 
 
 def watch(desk: Desk) -> None:
-    """Tell of alerts and unsigned reports; apart from the rest, which may take long."""
-    _take_all(partial(tell_of_alerts, desk), partial(remind_of_reports, desk))
+    """Tell of alerts, unsigned reports and patients who wait; the rest may take long."""
+    steps = (tell_of_alerts, remind_of_reports, remind_of_problems)
+    _take_all(*(partial(step, desk) for step in steps))
 
 
 def miss_days(desk: Desk) -> None:
@@ -136,6 +137,12 @@ def remind_of_reports(desk: Desk) -> None:
         "reports_asked_for",
         partial(adverse_events.remind_of_reports, address=desk.settings.address),
     )
+
+
+def remind_of_problems(desk: Desk) -> None:
+    """Remind of problems, and of calls asked for, that nobody dealt with in time."""
+    remind = partial(problems.remind_of_problems, address=desk.settings.address)
+    _in_batches(desk, "problems_reminded_of", remind)
 
 
 def complete_trials(desk: Desk) -> None:

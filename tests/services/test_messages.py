@@ -549,6 +549,7 @@ LETTERS: dict[str, dict[str, object]] = {
     "patient_stopped": {"code": "P-07"},
     "problem_reported": {"code": "P-07"},
     "silence": {"code": "P-07", "days": 3, "since": "Sunday, March 1, 2026"},
+    "still_waits": {"code": "P-07"},
     "trial_completed": {"code": "P-07"},
 }
 
