@@ -32,7 +32,7 @@ def notices_of(
     session: Session, trial: TrialRow, overview: TrialOverview, at: datetime
 ) -> tuple[Notice, ...]:
     """Return what needs attention now, the most urgent first."""
-    found = []
+    found: list[Notice] = []
     found += _mood(session, trial, overview, at)
     if overview.is_silent:
         found.append(
