@@ -114,7 +114,9 @@ def watch_words(
     words = words_in(text, patterns())
     flags = raised(rules().values(), Situation(dict.fromkeys(words, PRESENT), groups))
     day = local_day(now, readable_zone(trial.timezone))
-    submission = f"{key}:{sha256(text.encode()).hexdigest()[:16]}" if key else ""
+    # One digest of both: the words themselves can be removed, and cannot be guessed from it.
+    digest = sha256(f"{trial.public_id}:{key}:{text}".encode()).hexdigest()[:32]
+    submission = f"words:{digest}" if key else ""
     _raise(session, author, trial, day, flags, "words", now, submission=submission)
     return tuple(flag.rule for flag in flags)
 
