@@ -2,11 +2,13 @@
 
 Every step is its own short transaction; none is open while mail is sent or a model sampled.
 A step that fails in a way nobody foresaw puts its row off first and then raises: the tick
-ends with the whole story in the log, and the next one goes on with the other rows.
+ends with the whole story in the log, and the next one goes on with the other rows. The other
+steps of the same tick are taken all the same.
 """
 
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -18,7 +20,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from scheduler.workers import run_waiting_fits
 from trials.domain.errors import TrialError
 from trials.keys import Vault
-from trials.services import adverse_events, alerts, clockwork, messages
+from trials.services import adverse_events, alerts, clockwork, messages, problems
 from trials.services.telephone import transport_of
 from trials.services.transports import DeliveryError, Transport
 from trials.settings import Settings
@@ -73,27 +75,25 @@ def run_due(
         fits: whether to run the waiting analyses too, in this process.
     """
     desk = Desk("foreground", sessions, settings, vault, clock=lambda: now)
-    keep_time(desk)
-    watch(desk)
-    if fits:
-        run_waiting_fits(sessions, settings, vault, desk.name, desk.clock)
-    send_messages(desk, transport_of(settings, vault))
+    analyze = partial(run_waiting_fits, sessions, settings, vault, desk.name, desk.clock)
+    _take_all(
+        partial(keep_time, desk),
+        partial(watch, desk),
+        *([analyze] if fits else []),
+        partial(send_messages, desk, transport_of(settings, vault)),
+    )
 
 
 def keep_time(desk: Desk) -> None:
     """Move everything on that moves with time."""
-    miss_days(desk)
-    open_days(desk)
-    remind_again(desk)
-    move_periods(desk)
-    complete_trials(desk)
-    request_fits(desk)
+    steps = (miss_days, open_days, remind_again, move_periods, complete_trials, request_fits)
+    _take_all(*(partial(step, desk) for step in steps))
 
 
 def watch(desk: Desk) -> None:
-    """Tell of alerts and unsigned reports; apart from the rest, which may take long."""
-    tell_of_alerts(desk)
-    remind_of_reports(desk)
+    """Tell of alerts, unsigned reports and patients who wait; the rest may take long."""
+    steps = (tell_of_alerts, remind_of_reports, remind_of_problems)
+    _take_all(*(partial(step, desk) for step in steps))
 
 
 def miss_days(desk: Desk) -> None:
@@ -117,8 +117,17 @@ def move_periods(desk: Desk) -> None:
 
 
 def tell_of_alerts(desk: Desk) -> None:
-    """Tell the next person of every alert that nobody acknowledged."""
-    _in_batches(desk, "alerted", partial(alerts.tell_of_alerts, address=desk.settings.address))
+    """Tell the next person of every alert that nobody acknowledged, each by itself."""
+    told = 0
+    for _round in range(MOST_ROUNDS):
+        with desk.sessions.begin() as session:
+            due = alerts.due_alerts(session, desk.clock())
+        if not due:
+            break
+        _take_all(*(partial(_tell_of_one, desk, alert_id) for alert_id in due))
+        told += len(due)
+    if told:
+        log.info("alerted", rows=told)
 
 
 def remind_of_reports(desk: Desk) -> None:
@@ -128,6 +137,12 @@ def remind_of_reports(desk: Desk) -> None:
         "reports_asked_for",
         partial(adverse_events.remind_of_reports, address=desk.settings.address),
     )
+
+
+def remind_of_problems(desk: Desk) -> None:
+    """Remind of problems, and of calls asked for, that nobody dealt with in time."""
+    remind = partial(problems.remind_of_problems, address=desk.settings.address)
+    _in_batches(desk, "problems_reminded_of", remind)
 
 
 def complete_trials(desk: Desk) -> None:
@@ -207,6 +222,28 @@ class OnFailure:
         """End the block; an error is told and not swallowed."""
         if error is not None:
             self._call(error)
+
+
+def _take_all(*steps: Callable[[], object]) -> None:
+    """Take one step after the other, whatever becomes of those before.
+
+    What fails is raised in the end, the last failure with those before as its context.
+    """
+    with ExitStack() as stack:
+        for step in reversed(steps):
+            stack.callback(step)
+
+
+def _tell_of_one(desk: Desk, alert_id: int) -> None:
+    """Tell the next person of one alert; one that cannot be told of now is tried again soon."""
+    now = desk.clock()
+
+    def put_off(_error: BaseException) -> None:
+        with desk.sessions.begin() as session:
+            alerts.put_off_alert(session, alert_id, now)
+
+    with OnFailure(put_off), desk.sessions.begin() as session:
+        alerts.tell_of_alerts(session, now, address=desk.settings.address, only=alert_id)
 
 
 def _send_one(desk: Desk, transport: Transport, message: messages.ClaimedMessage) -> bool:

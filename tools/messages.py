@@ -67,6 +67,7 @@ STAFF_ONLY = (
     "templates/email/patient_stopped.txt",
     "templates/email/problem_reported.txt",
     "templates/email/silence.txt",
+    "templates/email/still_waits.txt",
     "templates/email/trial_completed.txt",
     "templates/pharmacist/",
     "templates/report/",

@@ -26,7 +26,7 @@ from tests.builders import (
     make_site,
 )
 from tests.builders import actor_for as acting
-from tests.domain.test_red_flags import FOUND
+from tests.domain.test_red_flags import DESPAIR, FOUND
 from tests.plugins.web import Visitor, close_app, make_app
 from tests.serving import serving
 from trials.domain.blinding import Role
@@ -263,7 +263,9 @@ def test_the_phone_sees_the_same_red_flags_as_the_server(phone: "BrowserContext"
     """One set of rules, two readers: every example gives both the same."""
     page = at_home(phone, clinic)
     page.goto(f"{clinic.address}/diary/{DAY}")
-    cases = [{"any_side_effects": "no", "note": note} for _language, note, _sign in FOUND]
+    cases = [
+        {"any_side_effects": "no", "note": note} for _language, note, _sign in (*FOUND, *DESPAIR)
+    ]
     cases += [
         {"any_side_effects": "yes", f"side_effect-{one}": a, f"side_effect-{two}": b, "note": note}
         for one in LISTED

@@ -13,14 +13,12 @@ from trials.domain.diary import Answers
 from trials.domain.protocol import Candidate
 from trials.domain.red_flags import (
     Condition,
-    DailyMaximum,
     Fact,
     PainDay,
     Situation,
     Urgency,
     course_facts,
     for_groups,
-    most_doses,
     pattern_of,
     plain_words,
     raised,
@@ -29,7 +27,7 @@ from trials.domain.red_flags import (
     words_in,
 )
 from trials.services.catalogue import catalogue, read_rows, side_effect_terms
-from trials.services.red_flag_rules import groups_of, maxima, patterns, rules
+from trials.services.red_flag_rules import groups_of, patterns, rules
 
 DAY = date(2026, 3, 10)
 LANGUAGES = ("en", "de", "fr", "es")
@@ -165,7 +163,7 @@ def test_the_most_urgent_comes_first_and_says_which_signs_raised_it():
 
 def test_every_sign_can_be_reported_by_a_question_or_a_word():
     asked = set(side_effect_terms())
-    written = set(patterns("en"))
+    written = set(patterns())
     for rule in rules().values():
         for condition in (c for a in (*rule.trigger, *rule.immediate_if) for c in a):
             for sign in (s for choice in condition.choices for s in choice):
@@ -198,13 +196,10 @@ def test_groups_name_treatments_of_the_catalogue():
 
 
 def test_every_language_knows_words_for_the_same_signs():
+    rows = list(read_rows("red_flag_words.csv"))
     for language in LANGUAGES:
-        assert set(patterns(language)) == set(patterns("en")), language
-
-
-def test_a_language_without_a_list_is_searched_for_the_words_of_all():
-    assert words_in("ich will mich umbringen", patterns("it")) >= {"suicidal"}
-    assert words_in("je veux mourir", patterns("it")) >= {"suicidal"}
+        signs = {row["sign"] for row in rows if row["language"] == language}
+        assert signs == set(patterns()), language
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -294,14 +289,134 @@ FOUND = [
 ]
 
 
-@pytest.mark.parametrize(("language", "note", "sign"), FOUND)
-def test_what_people_write_is_found(language: str, note: str, sign: str):
-    assert sign in words_in(note, patterns(language))
+DESPAIR = [
+    ("en", "I keep thinking about killing myself", "suicidal"),
+    ("en", "I want to be dead", "suicidal"),
+    ("en", "I just want to end it", "suicidal"),
+    ("en", "I'm going to end it tonight", "suicidal"),
+    ("en", "Life isn't worth living", "suicidal"),
+    ("en", "life is no longer worth living", "suicidal"),
+    ("en", "I don't want to be here any more", "suicidal"),
+    ("en", "I do not want to be alive", "suicidal"),
+    ("en", "I'd rather be dead", "suicidal"),
+    ("en", "I want to just die", "suicidal"),
+    ("en", "I wish I could die", "suicidal"),
+    ("en", "thinking about taking my own life", "suicidal"),
+    ("en", "There is nothing left to live for", "suicidal"),
+    ("en", "I am tired of living", "suicidal"),
+    ("en", "I can't carry on like this", "suicidal"),
+    ("en", "I can't take it anymore", "suicidal"),
+    ("en", "I'd hang myself", "suicidal"),
+    ("en", "hope I never wake up", "suicidal"),
+    ("en", "I wish I had never been born", "suicidal"),
+    ("en", "I've been cutting myself again", "suicidal"),
+    ("en", "thoughts of dying", "suicidal"),
+    ("de", "Ich bringe mich um", "suicidal"),
+    ("de", "Am liebsten bring ich mich um", "suicidal"),
+    ("de", "Ich habe daran gedacht, mich umzubringen", "suicidal"),
+    ("de", "Ich nehme mir das Leben", "suicidal"),
+    ("de", "Ich habe überlegt, mir das Leben zu nehmen", "suicidal"),
+    ("de", "Das Leben ist nicht mehr lebenswert", "suicidal"),
+    ("de", "Mein Leben hat keinen Sinn mehr", "suicidal"),
+    ("de", "Ich will tot sein", "suicidal"),
+    ("de", "Ich wünschte, ich wäre tot", "suicidal"),
+    ("de", "wollte heute nur noch sterben", "suicidal"),
+    ("de", "Ich will nicht mehr da sein", "suicidal"),
+    ("de", "Ich mache allem ein Ende", "suicidal"),
+    ("de", "Ich will meinem Leben ein Ende setzen", "suicidal"),
+    ("de", "Ich hänge mich auf", "suicidal"),
+    ("de", "Ich denke oft an den Tod", "suicidal"),
+    ("de", "habe mir die Pulsadern angeschaut", "suicidal"),
+    ("de", "Keine Lust mehr zu leben", "suicidal"),
+    ("de", "Ich tue mir etwas an", "suicidal"),
+    ("de", "Ich töte mich", "suicidal"),
+    ("fr", "je me tue", "suicidal"),
+    ("fr", "Je vais me tuer", "suicidal"),
+    ("fr", "Je vais me pendre", "suicidal"),
+    ("fr", "Je veux juste mourir", "suicidal"),
+    ("fr", "Je voudrais être morte", "suicidal"),
+    ("fr", "Je préfère mourir", "suicidal"),
+    ("fr", "La vie ne vaut plus la peine d'être vécue", "suicidal"),
+    ("fr", "Ma vie n'a plus de sens", "suicidal"),
+    ("fr", "Je suis fatigué de vivre", "suicidal"),
+    ("fr", "J'en ai marre de vivre", "suicidal"),
+    ("fr", "Je veux disparaître", "suicidal"),
+    ("fr", "J'ai des idées noires", "suicidal"),
+    ("fr", "Je pense à la mort", "suicidal"),
+    ("fr", "je veux mettre fin à tout", "suicidal"),
+    ("fr", "je veux me jeter sous un train", "suicidal"),
+    ("fr", "Je ne veux plus vivre", "suicidal"),
+    ("fr", "Ça ne vaut pas la peine de vivre, pas la peine d'être vécue", "suicidal"),
+    ("fr", "j'espère ne pas me réveiller", "suicidal"),
+    ("es", "me voy a matar", "suicidal"),
+    ("es", "Quiero matarme", "suicidal"),
+    ("es", "Voy a matarme", "suicidal"),
+    ("es", "Me quiero morir", "suicidal"),
+    ("es", "Quiero estar muerta", "suicidal"),
+    ("es", "Ojalá me muera", "suicidal"),
+    ("es", "Preferiría morir", "suicidal"),
+    ("es", "Quiero quitarme la vida", "suicidal"),
+    ("es", "Me voy a quitar la vida", "suicidal"),
+    ("es", "La vida no vale la pena", "suicidal"),
+    ("es", "No merece la pena vivir", "suicidal"),
+    ("es", "Mi vida ya no tiene sentido", "suicidal"),
+    ("es", "Estoy cansada de vivir", "suicidal"),
+    ("es", "Quiero desaparecer", "suicidal"),
+    ("es", "Quiero poner fin a mi vida", "suicidal"),
+    ("es", "Pienso en la muerte", "suicidal"),
+    ("es", "No aguanto más", "suicidal"),
+    ("es", "No quiero seguir viviendo", "suicidal"),
+    ("es", "quiero acabar con todo de una vez", "suicidal"),
+]
+"""What people write when they think of ending their life."""
+
+HARMLESS = [
+    ("en", "The pain is killing me today, but the walk helped."),
+    ("en", "I want to end the day with a film."),
+    ("en", "Watched a documentary about life in the sea, worth seeing."),
+    ("en", "I ended up walking home."),
+    ("en", "My phone died, so I am late with this."),
+    ("en", "The battery was dead."),
+    ("en", "I could not wake up before nine, slept deeply."),
+    ("en", "I took the bus and was here early."),
+    ("en", "I cut the hedge and lived to tell."),
+    ("en", "Life is worth living again!"),
+    ("de", "Die Schmerzen bringen mich noch ins Schwitzen."),
+    ("de", "Das macht mir das Leben leichter."),
+    ("de", "Meine Tante lebt nicht mehr hier, wir waren am Grab."),
+    ("de", "Bin todmüde ins Bett."),
+    ("de", "Der Film war zum Totlachen."),
+    ("de", "Will heute früh ins Bett."),
+    ("de", "Am Ende des Tages war es besser."),
+    ("de", "Das Leben ist schön, viel gelacht."),
+    ("fr", "Cette douleur me fatigue, mais la journée était belle."),
+    ("fr", "J'étais morte de fatigue."),
+    ("fr", "Je me suis réveillée tôt."),
+    ("fr", "La douleur a disparu vers midi."),
+    ("fr", "La promenade valait la peine."),
+    ("fr", "Ma vie est plus simple maintenant."),
+    ("es", "El dolor me molesta pero he paseado."),
+    ("es", "Estoy muerta de sueño."),
+    ("es", "Me desperté a las siete."),
+    ("es", "El dolor desapareció por la tarde."),
+    ("es", "Vale la pena el paseo."),
+    ("es", "Terminé el libro y acabé cansada."),
+    ("es", "Me tiré en el sofá a leer."),
+]
+"""What sounds a little like despair and is none."""
+
+
+@pytest.mark.parametrize(("language", "note", "sign"), [*FOUND, *DESPAIR])
+def test_what_people_write_is_found_whatever_the_language_of_the_app(
+    language: str, note: str, sign: str
+):
+    assert sign in words_in(note, patterns())
 
 
 @pytest.mark.parametrize(
     ("language", "note"),
     [
+        *HARMLESS,
         ("en", "I felt fit and went for a walk with my dog."),
         ("en", "Slept well. A killer of a day at work, dead tired."),
         ("en", "Took my tablets with breakfast, cooked, watched a film."),
@@ -315,7 +430,7 @@ def test_what_people_write_is_found(language: str, note: str, sign: str):
     ],
 )
 def test_an_ordinary_day_is_no_red_flag(language: str, note: str):
-    signs = dict.fromkeys(words_in(note, patterns(language)), 1)
+    signs = dict.fromkeys(words_in(note, patterns()), 1)
 
     assert flags(situation(signs)) == {}
 
@@ -331,7 +446,7 @@ def test_words_are_found_whatever_accents_capitals_and_marks():
 
 @given(st.text(max_size=500))
 def test_no_note_breaks_the_screen(note: str):
-    assert words_in(note, patterns("en")) <= set(patterns("en"))
+    assert words_in(note, patterns()) <= set(patterns())
 
 
 def test_a_note_adds_to_what_was_ticked_and_weakens_nothing():
@@ -375,34 +490,6 @@ def test_pain_three_points_above_the_run_in_counts_on_three_days():
 
 def test_the_run_in_is_not_above_itself():
     assert course(run_in=(1, 1, 1, 6, 6, 6)) == frozenset()
-
-
-# ---- rescue medicine -------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("rescue", "arms", "expected"),
-    [
-        ("Paracetamol 500 mg", {}, 8),
-        ("paracetamol 1 g", {}, 4),
-        ("Paracétamol 500 mg", {}, 8),
-        ("Acetaminophen 325 mg", {}, 12),
-        ("Paracetamol 500 mg", {"paracetamol": "1 g three times a day"}, 2),
-        ("Paracetamol 500 mg", {"paracetamol": "1000 mg 4x"}, 0),
-        ("Ibuprofen 400 mg", {"ibuprofen": "400 mg three times a day"}, 3),
-        ("Ibuprofen 400 mg", {"paracetamol": "1 g four times a day"}, 6),
-        ("Tilidin drops", {}, 8),
-        ("Paracetamol", {}, 8),
-    ],
-)
-def test_the_daily_maximum_takes_off_what_an_arm_gives(rescue, arms, expected):
-    assert most_doses(rescue, arms, maxima()) == expected
-
-
-def test_a_maximum_is_never_below_none():
-    tiny = [DailyMaximum(("x",), "x", 100.0, None)]
-
-    assert most_doses("x 50 mg", {"x": "300 mg"}, tiny) == 0
 
 
 def test_a_trial_belongs_to_the_groups_of_all_its_arms_and_its_rescue():

@@ -17,6 +17,7 @@ from tests.builders import (
     evening,
     fill_day,
     make_actor,
+    make_alert,
     make_running,
     make_site,
     trial_days,
@@ -25,10 +26,11 @@ from trials.domain.audit import first_broken
 from trials.domain.blinding import Role
 from trials.domain.life_cycle import State
 from trials.keys import Vault
-from trials.services import clockwork
+from trials.services import alerts, clockwork
 from trials.services.messages import queue_message
 from trials.services.transports import Mail
 from trials.settings import Settings, read_settings
+from trials.store.alert import AlertRow
 from trials.store.audit import chain
 from trials.store.diary import days_of_trial
 from trials.store.outbox import MessageRow
@@ -142,6 +144,62 @@ def test_a_trial_that_cannot_be_completed_holds_up_no_other(
     with sessions() as session:
         assert session.get_one(TrialRow, sound).current_state is State.COMPLETED
         assert session.get_one(TrialRow, broken).completes_at == over + jobs.PUT_OFF
+
+
+@pytest.mark.parametrize("failing", ["miss_days", "open_days", "move_periods"])
+def test_a_step_that_fails_stops_none_of_the_others_and_is_raised(
+    sessions: sessionmaker[Session],
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    failing: str,
+):
+    taken = []
+
+    def note(step: str) -> Callable[[Desk], None]:
+        def take(_desk: Desk) -> None:
+            taken.append(step)
+            if step == failing:
+                raise ZeroDivisionError
+
+        return take
+
+    steps = ["miss_days", "open_days", "remind_again", "move_periods", "complete_trials"]
+    for step in steps:
+        monkeypatch.setattr(jobs, step, note(step))
+    desk = Desk("test", sessions, settings, VAULT, clock=lambda: MORNING)
+
+    with pytest.raises(ZeroDivisionError):
+        jobs.do_timed(desk, "time", lambda: jobs.keep_time(desk))
+
+    assert taken == steps
+    assert desk.ticks["time"].error == "ZeroDivisionError"
+
+
+def test_an_alert_that_cannot_be_told_of_holds_up_no_other(
+    sessions: sessionmaker[Session], settings: Settings, monkeypatch: pytest.MonkeyPatch
+):
+    broken, sound = start_trials(sessions, 2)
+    with sessions.begin() as session:
+        for trial_id in (broken, sound):
+            trial = session.get_one(TrialRow, trial_id)
+            make_alert(session, trial, MORNING)
+    right = alerts.recipients_at
+
+    def fail(session: Session, trial: TrialRow, step: int):
+        if trial.id == broken:
+            raise ZeroDivisionError
+        return right(session, trial, step)
+
+    monkeypatch.setattr(alerts, "recipients_at", fail)
+    desk = Desk("test", sessions, settings, VAULT, clock=lambda: MORNING)
+    with pytest.raises(ZeroDivisionError):
+        jobs.watch(desk)
+    jobs.watch(desk)
+
+    with sessions() as session:
+        steps = {a.trial_id: (a.step, a.escalates_at) for a in session.scalars(select(AlertRow))}
+    assert steps[sound][0] == 1
+    assert steps[broken] == (0, MORNING + alerts.TRY_AGAIN)
 
 
 def test_a_wrong_master_key_puts_the_trial_off_and_goes_on(

@@ -40,6 +40,7 @@ from trials.services.alerts import (
     tell_of_alerts,
 )
 from trials.services.oversight import read_trail
+from trials.services.screening import watch_words
 from trials.store.account import AccountRow, role_named
 from trials.store.alert import AlertRow, alerts_of_trial
 from trials.store.audit import AuditRow, chain
@@ -121,21 +122,32 @@ def test_an_open_alert_becomes_more_urgent_and_is_told_at_once(session: Session,
     assert sum(told(session).values()) == 2
 
 
-def test_after_it_was_acknowledged_the_same_report_raises_nothing_more(
+def test_after_it_was_acknowledged_the_same_submission_raises_nothing_more(
     session: Session, trial, clinician
 ):
-    acknowledge(session, clinician, sound(session, trial).public_id, deed="Called.", now=MONDAY)
+    """Not even one that was added to the open alert, or that comes again after midnight."""
+    alert = sound(session, trial, submission="first")
+    sound(session, trial, submission="second")
+    acknowledge(session, clinician, alert.public_id, deed="Called.", now=MONDAY)
 
-    assert sound(session, trial) is None
+    assert sound(session, trial, submission="first") is None
+    assert sound(session, trial, submission="second") is None
+    tomorrow = MONDAY.date() + timedelta(days=1)
+    assert sound(session, trial, submission="second", day=tomorrow) is None
 
 
-@pytest.mark.parametrize("source", ["button", "screen"])
-def test_after_it_was_acknowledged_what_the_patient_presses_raises_a_new_one(
+@pytest.mark.parametrize("source", ["button", "screen", "words", "diary", "refused"])
+def test_after_it_was_acknowledged_whatever_else_is_sent_raises_a_new_one(
     session: Session, trial, clinician, source: str
 ):
-    acknowledge(session, clinician, sound(session, trial).public_id, deed="Called.", now=MONDAY)
+    first = sound(session, trial, submission="first")
+    acknowledge(session, clinician, first.public_id, deed="Called.", now=MONDAY)
 
-    assert sound(session, trial, source=source) is not None
+    second = sound(session, trial, source=source, submission="second")
+
+    assert second is not None
+    assert second.escalates_at == MONDAY
+    assert sound(session, trial, source=source, submission="second") is None
 
 
 def test_two_phones_at_once_raise_one_alert(sessions: sessionmaker[Session]):
@@ -319,6 +331,40 @@ def test_a_scheduler_that_dies_in_between_leaves_the_step_to_the_next(
         tell_of_alerts(session, MONDAY, address=ADDRESS)
     with sessions() as session:
         assert sum(told(session).values()) == 1
+
+
+def test_a_site_with_an_unreadable_zone_is_told_and_stops_nobody_else(
+    session: Session, trial, clinician, site
+):
+    elsewhere = make_running(
+        session, make_actor(session, make_site(session, "Away"), Role.CLINICIAN), MONDAY
+    )
+    site.timezone = "Mars/Olympus"
+    next_day = {"urgency": Urgency.NEXT_WORKING_DAY, "rule": "RF-PAIN9"}
+    for one in (trial, elsewhere):
+        sound(session, one, **next_day)
+
+    assert tell_of_alerts(session, MONDAY, address=ADDRESS) == 2
+    assert sum(told(session).values()) == 2
+
+
+def test_a_silence_is_raised_though_the_zone_of_the_site_is_unreadable(
+    session: Session, trial, site
+):
+    site.timezone = "Mars/Olympus"
+    session.flush()
+
+    say_nothing(session, trial)
+
+    assert [alert.rule for alert in alerts_of_trial(session, trial.id)] == ["RF-NODIARY"]
+
+
+def test_words_are_heard_though_the_zone_of_the_trial_is_unreadable(session: Session, trial):
+    trial.timezone = "Mars/Olympus"
+
+    found = watch_words(session, patient_actor(trial.patient), trial, "I want to die", MONDAY)
+
+    assert [rule.id for rule in found] == ["RF-SUICIDE"]
 
 
 # ---- silence ---------------------------------------------------------------------------------

@@ -27,6 +27,7 @@ from trials.domain.calendar import local_day, zone_of
 from trials.domain.life_cycle import State
 from trials.domain.protocol import Protocol
 from trials.services import clockwork
+from trials.services.messages import claim_messages
 from trials.services.running import (
     pause_trial,
     resume_trial,
@@ -643,6 +644,7 @@ def test_a_tick_uses_an_index_for_everything_it_looks_for(engine: Engine, sessio
     event.listen(engine, "before_cursor_execute", explain)
     for days in range(6):
         tick(session, evening(FIRST + timedelta(days=days), 17))
+        claim_messages(session, "sender", evening(FIRST + timedelta(days=days), 17))
     event.remove(engine, "before_cursor_execute", explain)
     assert session.scalar(select(func.count()).select_from(AlertRow)), "nobody fell silent"
 
@@ -655,6 +657,9 @@ def test_a_tick_uses_an_index_for_everything_it_looks_for(engine: Engine, sessio
     assert scans == []
     ranges = [plan for plan in plans if "ix_trial_due_to" in plan.split(" <- ")[0]]
     assert len(ranges) >= 6
+    claims = {plan.split(" <- ")[0] for plan in plans if "UPDATE message SET" in plan}
+    assert any("ix_message_waiting (priority=? AND due_at<?)" in plan for plan in claims)
+    assert not any("TEMP B-TREE" in plan for plan in claims), "sorts all that waits"
     unbounded = [plan for plan in plans if "(state=?)" in plan.split(" <- ")[0]]
     assert unbounded == [], "reads everything that is in a state"
 

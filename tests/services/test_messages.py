@@ -38,7 +38,7 @@ from trials.services.transports import (
 from trials.settings import Settings, read_settings
 from trials.store.database import only_reading
 from trials.store.diary import days_of_trial
-from trials.store.outbox import MessageRow
+from trials.store.outbox import URGENT, MessageRow
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "tests" / "golden" / "email"
@@ -173,6 +173,25 @@ def test_what_is_not_due_yet_waits(sessions: sessionmaker[Session], settings: Se
 
     assert send(sessions, settings) == 0
     assert send(sessions, settings, NOW + timedelta(hours=1)) == 1
+
+
+def test_an_alert_overtakes_reminders_that_have_waited_for_days(
+    sessions: sessionmaker[Session],
+):
+    """Mail stood still for two days; sixty reminders are due."""
+    for number in range(60):
+        long_ago = NOW - timedelta(days=2) + timedelta(minutes=number)
+        queue(sessions, f"reminder-{number}", subject=f"reminder-{number}", due_at=long_ago)
+    for number in range(3):
+        queue(sessions, f"alert-{number}", subject=f"alert-{number}", priority=URGENT)
+    queue(sessions, "later", due_at=NOW + timedelta(hours=1), priority=URGENT)
+
+    def subjects() -> set[str]:
+        with sessions.begin() as session:
+            return {m.mail.subject for m in claim_messages(session, "sender", NOW).messages}
+
+    assert subjects() == {"alert-0", "alert-1", "alert-2"}
+    assert subjects() == {f"reminder-{number}" for number in range(messages.MOST_AT_ONCE)}
 
 
 def test_a_message_that_would_come_too_late_is_dropped_and_says_so(
@@ -530,6 +549,7 @@ LETTERS: dict[str, dict[str, object]] = {
     "patient_stopped": {"code": "P-07"},
     "problem_reported": {"code": "P-07"},
     "silence": {"code": "P-07", "days": 3, "since": "Sunday, March 1, 2026"},
+    "still_waits": {"code": "P-07"},
     "trial_completed": {"code": "P-07"},
 }
 

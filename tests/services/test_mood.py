@@ -24,7 +24,7 @@ from trials.domain.diary import Answers, Intake, Questionnaire, SideEffect, Sour
 from trials.domain.errors import NotAllowedError, ProtocolError
 from trials.domain.protocol import Candidate
 from trials.services.diary import record_entry
-from trials.services.mood import Occasion, answer_mood_questions, occasion_due
+from trials.services.mood import Due, Occasion, answer_mood_questions, occasion_due, questions_due
 from trials.services.red_flag_rules import asks_about_mood
 from trials.store.alert import alerts_of_trial
 from trials.store.mood import MoodScreenRow
@@ -108,6 +108,18 @@ def test_a_trial_whose_arms_do_not_call_for_them_asks_only_after_low_mood(
     assert occasion_due(session, trial, at) is Occasion.LOW_MOOD
     answer(session, trial, at + timedelta(minutes=1))
     assert occasion_due(session, trial, at + timedelta(minutes=2)) is None
+
+
+def test_low_mood_calls_for_the_questions_until_they_are_answered(session: Session, clinician):
+    trial = make_running(session, clinician, NOON, HARMLESS)
+    tell_low_mood(session, trial, 0, 2)
+    for number in (1, 2):
+        at = tell_low_mood(session, trial, number, 0)
+
+    due = questions_due(session, trial, at)
+    assert due == Due(Occasion.LOW_MOOD, trial_days(trial)[0])
+    answer(session, trial, at + timedelta(minutes=1))
+    assert questions_due(session, trial, at + timedelta(minutes=2)) is None
 
 
 @pytest.mark.parametrize("thoughts", ["sometimes", "often", "not_said"])

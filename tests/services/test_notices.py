@@ -1,6 +1,6 @@
 """What a patient does reaches the clinician once, by code only."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import select
@@ -10,6 +10,14 @@ from tests.builders import make_actor, make_running, make_site, patient_actor
 from trials.domain.blinding import Role
 from trials.domain.errors import NotAllowedError
 from trials.services.notices import ask_for_call, asked_for_call, tell_of_pause, tell_of_stop
+from trials.services.problems import (
+    ProblemKind,
+    open_problems,
+    remind_of_problems,
+    report_problem,
+    settle_problem,
+    trials_that_wait,
+)
 from trials.store.account import AccountRow
 from trials.store.outbox import MessageRow
 
@@ -37,6 +45,50 @@ def test_a_call_is_asked_for_once_a_day(session: Session, trial, now):
     tomorrow = now + timedelta(days=1)
     assert not asked_for_call(session, trial, tomorrow)
     assert ask_for_call(session, patient, trial, address=ADDRESS, now=tomorrow)
+
+
+def test_a_call_is_listed_until_it_was_made_and_can_then_be_asked_for_again(
+    session: Session, trial, clinician, now
+):
+    patient = patient_actor(trial.patient)
+    ask_for_call(session, patient, trial, address=ADDRESS, now=now)
+    later = now + timedelta(days=5)
+    ask_for_call(session, patient, trial, address=ADDRESS, now=later)
+
+    (call,) = open_problems(session, trial)
+    assert trials_that_wait(session, clinician) == {trial.public_id}
+    settle_problem(session, clinician, trial, call.public_id, later)
+
+    assert open_problems(session, trial) == []
+    assert trials_that_wait(session, clinician) == set()
+    assert not asked_for_call(session, trial, later)
+    assert ask_for_call(session, patient, trial, address=ADDRESS, now=later)
+
+
+def reminders(session: Session) -> list[str]:
+    query = select(MessageRow.recipient).where(MessageRow.occasion.startswith("still-waits:"))
+    return list(session.scalars(query))
+
+
+def test_what_nobody_dealt_with_in_two_working_days_is_reminded_of_once(
+    session: Session, trial, clinician
+):
+    friday = datetime(2026, 3, 6, 10, 0, tzinfo=UTC)
+    tuesday_evening = datetime(2026, 3, 10, 15, 0, tzinfo=UTC)  # 16:00 in Berlin
+    patient = patient_actor(trial.patient)
+    ask_for_call(session, patient, trial, address=ADDRESS, now=friday)
+    told = {"kind": ProblemKind.BOX, "words": "Torn", "address": ADDRESS, "now": friday}
+    report_problem(session, patient, trial, **told)
+    other = report_problem(session, patient, trial, **told | {"words": "Wet"})
+    settle_problem(session, clinician, trial, other.public_id, friday)
+
+    early = tuesday_evening - timedelta(seconds=1)
+    assert remind_of_problems(session, early, address=ADDRESS) == 0
+    assert remind_of_problems(session, tuesday_evening, address=ADDRESS) == 2
+    assert remind_of_problems(session, tuesday_evening, address=ADDRESS) == 0
+
+    assert reminders(session) == [session.get_one(AccountRow, trial.clinician_id).email] * 2
+    assert len(open_problems(session, trial)) == 2
 
 
 def test_only_a_patient_asks_for_a_call(session: Session, trial, clinician, now):

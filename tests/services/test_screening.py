@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from tests.builders import (
     PROTOCOL,
+    actor_for,
     evening,
     make_actor,
     make_running,
@@ -19,8 +20,9 @@ from tests.builders import (
 from trials.domain.blinding import Role
 from trials.domain.canonical import canonical_json
 from trials.domain.design import Design
-from trials.domain.diary import Answers, Intake, Questionnaire, SideEffect, Source
+from trials.domain.diary import Answers, Intake, Questionnaire, RescueUse, SideEffect, Source
 from trials.domain.protocol import Candidate
+from trials.services.alerts import acknowledge
 from trials.services.diary import record_entry
 from trials.services.screening import advice_for, phone_kit, watch_refused, watch_words
 from trials.store.alert import AlertRow, alerts_of_trial
@@ -84,6 +86,14 @@ def test_a_note_is_screened_in_the_patients_language(session: Session, trial):
     assert raised(session, trial) == [("RF-SUICIDE", "diary")]
 
 
+def test_a_note_is_screened_in_every_language_whatever_the_patients(session: Session, trial):
+    trial.patient.locale = "de"
+    report(session, trial, 0, answers(note="Je vais me tuer."))
+
+    assert raised(session, trial) == [("RF-SUICIDE", "diary")]
+    assert "mourir" in phone_kit(trial, WATCHED).words["suicidal"]
+
+
 def test_an_entry_sent_again_and_a_correction_raise_no_second_alert(session: Session, trial):
     given = answers(effects={"chest_pain": 2})
     report(session, trial, 0, given, key="k" * 20)
@@ -110,6 +120,19 @@ def test_more_rescue_doses_than_the_daily_maximum_are_told(session: Session, tri
     report(session, trial, 0, answers(rescue_doses=9))  # of 500 mg: 4.5 g
 
     assert raised(session, trial) == [("RF-OVERDOSE", "diary")]
+
+
+def test_one_substance_in_two_rescue_medicines_is_summed(session: Session, trial):
+    names = ("paracetamol 500 mg", "Dafalgan 1 g")
+    asked = replace(ASKED, rescue=names[0], more_rescue=names[1:])
+    clinician = actor_for(trial.clinician, Role.CLINICIAN)
+    two = make_running(session, clinician, NOON, replace(WATCHED, questionnaire=asked))
+    used = (RescueUse(names[0], 4), RescueUse(names[1], 3))
+
+    report(session, two, 0, answers(rescue_doses=7, rescue=used))
+
+    (alert,) = alerts_of_trial(session, two.id)
+    assert (alert.rule, alert.signs) == ("RF-OVERDOSE", "too_many_doses")
 
 
 def test_pain_of_nine_on_two_days_is_told_once_the_second_is_there(session: Session, trial):
@@ -159,6 +182,30 @@ def test_a_report_that_comes_too_late_to_be_kept_still_raises_its_flags(session:
     watch_refused(session, patient_actor(trial.patient), trial, day, given, NOON)
 
     assert raised(session, trial) == [("RF-CARDIAC", "refused")]
+
+
+def test_another_note_after_the_first_was_dealt_with_is_told(session: Session, trial):
+    clinician = actor_for(trial.clinician, Role.CLINICIAN)
+    report(session, trial, 0, answers(note="I want to die"), key="a" * 20)
+    (first,) = alerts_of_trial(session, trial.id)
+    acknowledge(session, clinician, first.public_id, deed="Called.", now=NOON)
+    report(session, trial, 0, answers(note="I will kill myself"), key="b" * 20, later=5)
+    report(session, trial, 0, answers(note="I will kill myself"), key="b" * 20, later=6)
+
+    assert raised(session, trial) == [("RF-SUICIDE", "diary")] * 2
+
+
+def test_the_same_words_from_another_form_are_news_and_sent_twice_are_not(session: Session, trial):
+    actor, told = patient_actor(trial.patient), []
+    for key in ("a", "a", "b"):
+        watch_words(session, actor, trial, "I want to die", NOON, key=key)
+        for alert in alerts_of_trial(session, trial.id):
+            if alert.acknowledged_at is None:
+                clinician = actor_for(trial.clinician, Role.CLINICIAN)
+                acknowledge(session, clinician, alert.public_id, deed="Called.", now=NOON)
+        told.append(len(alerts_of_trial(session, trial.id)))
+
+    assert told == [1, 1, 2]
 
 
 def test_words_that_are_no_diary_entry_are_screened_too(session: Session, trial):

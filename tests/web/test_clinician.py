@@ -1,7 +1,9 @@
 """The clinician's pages: what waits, every deed on its own page, and nothing that unblinds."""
 
+import re
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import func, select
@@ -11,6 +13,7 @@ from tests.builders import (
     PROTOCOL,
     VAULT,
     actor_for,
+    evening,
     fill_day,
     last_evening,
     make_account,
@@ -23,15 +26,20 @@ from tests.builders import (
     make_running,
     make_site,
     open_protocol,
+    patient_actor,
     trial_days,
 )
 from tests.plugins.web import Visitor
 from trials.domain.blinding import Role
+from trials.domain.diary import Answers, Intake, SideEffect, Source
 from trials.domain.life_cycle import State
 from trials.services.actor import Actor
 from trials.services.allocation import UnblindingReason, masked_sequence, unblind_period
 from trials.services.analysis import release_result
+from trials.services.diary import record_entry
 from trials.services.guesses import record_guess
+from trials.services.mood import answer_mood_questions
+from trials.services.notices import ask_for_call
 from trials.services.running import pause_trial
 from trials.services.trials import (
     decide,
@@ -320,6 +328,76 @@ def test_an_amended_protocol_is_a_new_version_and_needs_new_consent(doctor, sess
     text = doctor.get(address(trial)).text
     assert "Edit the draft" in text
     assert "Version 1" in text  # the old one stays on record
+
+
+# ---- the patient waits ---------------------------------------------------------------------------
+
+
+def test_a_call_is_listed_until_somebody_notes_that_it_was_made(doctor, session, clinician):
+    trial = make_running(session, clinician, NOW - timedelta(days=5))
+    asked = NOW - timedelta(days=4)
+    ask_for_call(session, patient_actor(trial.patient), trial, address="", now=asked)
+    session.commit()
+
+    page = doctor.get(address(trial)).text
+    listed = doctor.get("/clinician/trials").text
+    settle = re.search(r'action="([^"]+/settle)"', page)
+    doctor.submit(settle[1], address(trial))
+    after = doctor.get(address(trial)).text
+    unlisted = doctor.get("/clinician/trials").text
+
+    assert "The patient asks to be called" in page
+    assert "The patient waits for a call or an answer" in listed
+    assert "The patient asks to be called" not in after
+    assert "The patient waits for a call or an answer" not in unlisted
+
+
+def test_questions_about_mood_that_were_never_answered_are_listed(doctor, session, clinician):
+    trial = make_running(session, clinician, NOW - timedelta(days=2))
+    session.commit()
+
+    assert "The questions about mood were never answered" in doctor.get(address(trial)).text
+
+
+@pytest.mark.parametrize(("days", "overdue"), [(6, False), (9, True)])
+def test_weekly_questions_about_mood_are_listed_when_they_are_overdue(
+    doctor, session, clinician, days: int, overdue: bool
+):
+    trial = make_running(session, clinician, NOW - timedelta(days=20))
+    answered = NOW - timedelta(days=days)
+    values = {"low": 0, "thoughts": "no", "key": "k" * 20, "now": answered}
+    answer_mood_questions(session, patient_actor(trial.patient), trial, **values)
+    session.commit()
+
+    page = doctor.get(address(trial)).text
+
+    assert ("The weekly questions about mood are overdue" in page) == overdue
+
+
+def test_low_mood_is_listed_until_the_questions_are_answered(doctor, session, clinician):
+    asked = replace(PROTOCOL.questionnaire, side_effects=(SideEffect("low_mood", "Low mood"),))
+    protocol = replace(PROTOCOL, questionnaire=asked)
+    trial = make_running(session, clinician, NOW - timedelta(days=5), protocol)
+    patient = patient_actor(trial.patient)
+    for day, severity in zip(trial_days(trial), (2, 0), strict=False):
+        record_entry(
+            session,
+            trial,
+            day,
+            Answers(pain=4, bother=1, side_effects={"low_mood": severity}, intake=Intake.ALL),
+            source=Source.PATIENT,
+            author=patient,
+            key=uuid4().hex,
+            now=evening(day),
+        )
+    session.commit()
+    title = "Low mood was reported, and the questions about it are not answered"
+    before = doctor.get(address(trial)).text
+    answer_mood_questions(session, patient, trial, low=1, thoughts="no", key="k" * 20, now=NOW)
+    session.commit()
+
+    assert title in before
+    assert title not in doctor.get(address(trial)).text
 
 
 # ---- blinding ------------------------------------------------------------------------------------

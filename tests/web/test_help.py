@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from tests.builders import (
     PROTOCOL,
+    actor_for,
     evening,
     make_actor,
     make_draft,
@@ -24,6 +25,7 @@ from tests.plugins.web import Visitor
 from tests.web.test_patient import at
 from trials.domain.blinding import Role
 from trials.domain.diary import Questionnaire, SideEffect
+from trials.services.alerts import acknowledge
 from trials.services.red_flag_rules import rules
 from trials.store.account import PatientRow, SiteRow
 from trials.store.alert import AlertRow, alerts_of_trial
@@ -65,6 +67,14 @@ class Phone:
     def alerts(self) -> list[tuple[str, str]]:
         with self.sessions() as session:
             return [(a.rule, a.source) for a in alerts_of_trial(session, self.trial.id)]
+
+    def acknowledge_all(self) -> None:
+        with self.sessions.begin() as session:
+            trial = session.get_one(TrialRow, self.trial.id)
+            clinician = actor_for(trial.clinician, Role.CLINICIAN)
+            for alert in alerts_of_trial(session, trial.id):
+                if alert.acknowledged_at is None:
+                    acknowledge(session, clinician, alert.public_id, deed="Called.", now=EVENING)
 
 
 @pytest.fixture
@@ -131,6 +141,78 @@ def test_a_report_that_is_too_late_to_be_kept_is_still_answered_with_help(phone:
 
     assert response.status_code == 422
     assert rules()["RF-CARDIAC"].text in response.text
+    assert phone.alerts() == [("RF-CARDIAC", "refused")]
+
+
+SEVERE_CHEST = {"any_side_effects": "yes", "side_effect-chest_pain": "3"}
+INCOMPLETE = [
+    (SEVERE_CHEST, "RF-CARDIAC"),
+    ({"side_effect-chest_pain": "2"}, "RF-CARDIAC"),
+    ({"pain": "4", "note": "I want to die"}, "RF-SUICIDE"),
+    ({"note": "x" * 600 + " I want to die"}, "RF-SUICIDE"),
+    ({**USUAL, "any_side_effects": "yes", "other_effect-1": "chest pain"}, "RF-CARDIAC"),
+    ({"intake_words": "I took too many"}, "RF-OVERDOSE"),
+    ({**USUAL, "rescue_doses": "more", "more_doses": "60"}, "RF-OVERDOSE"),
+]
+"""Reports that cannot be kept as they are, and the danger they tell of."""
+
+
+@pytest.mark.parametrize(("fields", "rule"), INCOMPLETE)
+def test_a_report_with_something_missing_is_answered_with_help_at_once(
+    phone: Phone, fields: dict[str, str], rule: str
+):
+    form = {**fields, "key": str(uuid4())}
+    with at(EVENING):
+        page = phone.client.post(f"/diary/{DAY}", data=form)
+        phone.acknowledge_all()
+        phone.client.post(f"/diary/{DAY}", data=form)
+
+    assert page.status_code == 422
+    assert page.text.index(f'data-advice="{rule}"') < page.text.index('<h1 class="nhsuk')
+    assert rules()[rule].text in page.text
+    assert phone.alerts() == [(rule, "refused")]
+
+
+def test_the_same_form_completed_is_no_second_alert(phone: Phone):
+    key = str(uuid4())
+    with at(EVENING):
+        phone.client.post(f"/diary/{DAY}", data={**SEVERE_CHEST, "key": key})
+        phone.acknowledge_all()
+        phone.client.post(f"/diary/{DAY}", data={**CHEST, "key": key})
+
+    assert phone.alerts() == [("RF-CARDIAC", "refused")]
+
+
+def test_a_report_with_something_missing_and_no_danger_raises_nothing(phone: Phone):
+    with at(EVENING):
+        page = phone.client.post(f"/diary/{DAY}", data={"pain": "4", "any_side_effects": "no"})
+
+    assert page.status_code == 422
+    assert 'data-advice="RF-' not in page.text
+    assert phone.alerts() == []
+
+
+@pytest.mark.parametrize("late", [timedelta(0), timedelta(days=3)])
+@pytest.mark.parametrize(("fields", "rule"), INCOMPLETE)
+def test_a_report_from_a_phone_with_something_missing_raises_its_flags(
+    phone: Phone, fields: dict[str, str], rule: str, late: timedelta
+):
+    with at(EVENING + late):
+        sent = report_from_phone(phone, fields, EVENING + late)
+        answers = [phone.client.post("/offline/entry", json=sent, headers=JSON) for _ in range(2)]
+
+    assert {answer.get_json()["reason"] for answer in answers} == {"incomplete"}
+    assert phone.alerts() == [(rule, "refused")]
+
+
+def test_a_correction_that_is_not_kept_is_answered_with_help(phone: Phone):
+    with at(EVENING + timedelta(days=3)):
+        closed = phone.client.post(f"/diary/{DAY}/correct", data={**CHEST, "reason": "A slip"})
+        missing = phone.client.post(f"/diary/{DAY}/correct", data=SEVERE_CHEST)
+
+    assert (closed.status_code, missing.status_code) == (409, 422)
+    for page in (closed, missing):
+        assert rules()["RF-CARDIAC"].text in page.text
     assert phone.alerts() == [("RF-CARDIAC", "refused")]
 
 
@@ -285,6 +367,69 @@ def test_words_of_despair_in_a_reason_are_answered_with_help(phone: Phone, deed:
     assert phone.alerts() == [("RF-SUICIDE", "words")]
     with phone.sessions() as session:
         assert session.get_one(TrialRow, phone.trial.id).state == state
+
+
+DESPAIR = "I keep thinking about killing myself"
+
+
+@pytest.mark.parametrize("field", ["words", "why"])
+def test_words_of_despair_at_the_end_of_a_period_are_answered_with_help(phone: Phone, field: str):
+    form = {"treatment": "unknown", field: DESPAIR}
+    with at(evening(DAY + timedelta(days=6))):
+        missing = phone.client.post("/period/1/guess", data={field: DESPAIR})
+        kept = phone.client.post("/period/1/guess", data=form, follow_redirects=True)
+        again = phone.client.post("/period/1/guess", data=form, follow_redirects=True)
+
+    assert missing.status_code == 422
+    for response in (missing, kept, again):
+        assert rules()["RF-SUICIDE"].text in response.text
+    assert phone.alerts() == [("RF-SUICIDE", "words")]
+
+
+def test_words_that_come_too_late_for_the_questions_of_a_period_are_still_heard(phone: Phone):
+    with at(evening(DAY + timedelta(days=20))):
+        late = phone.client.post("/period/1/guess", data={"words": DESPAIR}, follow_redirects=True)
+
+    assert rules()["RF-SUICIDE"].text in late.text
+    assert phone.alerts() == [("RF-SUICIDE", "words")]
+
+
+def test_words_of_despair_in_the_reason_of_a_correction_are_answered_with_help(phone: Phone):
+    with at(EVENING):
+        phone.client.post(f"/diary/{DAY}", data=USUAL)
+    with at(EVENING + timedelta(days=3)):
+        page = f"/diary/{DAY}/correct"
+        missing = phone.client.post(page, data={"reason": DESPAIR, "key": str(uuid4())})
+        kept = phone.client.post(page, data={**USUAL, "reason": DESPAIR}, follow_redirects=True)
+
+    assert missing.status_code == 422
+    for response in (missing, kept):
+        assert rules()["RF-SUICIDE"].text in response.text
+    assert phone.alerts() == [("RF-SUICIDE", "words")]
+
+
+def test_words_of_despair_are_heard_though_the_form_is_refused(phone: Phone):
+    with at(EVENING):
+        problem = phone.client.post("/clinic/problem", data={"words": DESPAIR})
+        stale = phone.client.post("/clinic/stop", data={"reason": DESPAIR, "revision": "999"})
+
+    assert (problem.status_code, stale.status_code) == (422, 409)
+    for response in (problem, stale):
+        assert rules()["RF-SUICIDE"].text in response.text
+    assert phone.alerts() == [("RF-SUICIDE", "words")]
+
+
+def test_the_same_words_are_told_again_from_a_new_form_and_not_from_the_old_one(phone: Phone):
+    forms = [str(uuid4()), str(uuid4())]
+    told = []
+    with at(EVENING):
+        for key in (forms[0], forms[0], forms[1]):
+            data = {"kind": "other", "words": DESPAIR, "key": key}
+            phone.client.post("/clinic/problem", data=data)
+            told.append(len(phone.alerts()))
+            phone.acknowledge_all()
+
+    assert told == [1, 1, 2]
 
 
 # ---- what a phone takes along ----------------------------------------------------------------

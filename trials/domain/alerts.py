@@ -37,7 +37,14 @@ def next_step_at(urgency: Urgency, step: int, now: datetime, zone: ZoneInfo) -> 
     waits = WAITS.get(urgency)
     if waits is not None:
         return now + waits[min(step, len(waits) - 1)]
-    day = local_day(now, zone) + timedelta(days=1)
-    while day.weekday() > FRIDAY:
+    return after_working_days(1, now, zone)
+
+
+def after_working_days(days: int, now: datetime, zone: ZoneInfo) -> datetime:
+    """Return the end of work of the so many-th working day after today, by the site's clock."""
+    day = local_day(now, zone)
+    for _day in range(days):
         day += timedelta(days=1)
+        while day.weekday() > FRIDAY:
+            day += timedelta(days=1)
     return instant(day, END_OF_WORK, zone)

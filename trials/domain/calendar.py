@@ -112,6 +112,17 @@ def zone_of(name: str) -> ZoneInfo:
         ) from problem
 
 
+def readable_zone(name: str) -> ZoneInfo:
+    """Return the zone of this name, UTC if there is none.
+
+    For what must happen in any case, be it at an odd hour.
+    """
+    try:
+        return zone_of(name)
+    except ProtocolError:
+        return ZoneInfo("UTC")
+
+
 def instant(day: date, wall: time, zone: ZoneInfo) -> datetime:
     """Return the one UTC instant at which the clocks of ``zone`` show this time on this day.
 

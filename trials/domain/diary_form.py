@@ -25,6 +25,7 @@ from trials.domain.diary import (
 )
 from trials.domain.words import marked as _
 
+MOST_READABLE_DOSES = 999
 _CLOCK = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
 
 
@@ -79,6 +80,36 @@ def check_answers(
         intake_words=why if not_as_planned else "",
         by_proxy=form.get("by_proxy") == "yes",
     ), {}
+
+
+def readable_answers(questionnaire: Questionnaire, form: Mapping[str, str]) -> Answers:
+    """Return what can be read of a form that is refused, to look for red flags and nothing else.
+
+    A danger does not wait for the other questions: what is missing or no answer counts as
+    nothing, an own side effect without a severity as present, and no text is too long.
+    """
+    ignored: FieldErrors = {}
+    severities: dict[str, int] = {}
+    others: list[OtherEffect] = []
+    if form.get("any_side_effects") != "no":
+        for item in questionnaire.side_effects:
+            severities[item.key] = (
+                _optional(form, f"side_effect-{item.key}", SEVEREST, ignored) or 0
+            )
+        for number in range(1, MOST_OTHER_EFFECTS + 1):
+            severity = _optional(form, f"other_severity-{number}", SEVEREST, ignored)
+            others.append(OtherEffect(form.get(f"other_effect-{number}", ""), severity or 1))
+    doses, rescue = _check_rescue(questionnaire, form, ignored, most=MOST_READABLE_DOSES)
+    return Answers(
+        pain=_optional(form, "pain", SCALE_MAXIMUM, ignored) or 0,
+        bother=0,
+        side_effects=severities,
+        rescue_doses=doses,
+        note=form.get("note", ""),
+        other_effects=tuple(other for other in others if other.text),
+        rescue=rescue,
+        intake_words=form.get("intake_words", ""),
+    )
 
 
 def _check_side_effects(
@@ -147,7 +178,11 @@ def rescue_field(name: str, number: int) -> str:
 
 
 def _check_rescue(
-    questionnaire: Questionnaire, form: Mapping[str, str], errors: FieldErrors
+    questionnaire: Questionnaire,
+    form: Mapping[str, str],
+    errors: FieldErrors,
+    *,
+    most: int = MOST_RESCUE_DOSES,
 ) -> tuple[int | None, tuple[RescueUse, ...]]:
     """Return the doses of all medicines, None if none was answered, and each that was needed."""
     answered, used = False, []
@@ -155,9 +190,7 @@ def _check_rescue(
         field = rescue_field("rescue_doses", number)
         given = form.get(field, "")
         typed = form.get(rescue_field("more_doses", number), "").strip()
-        doses = _whole_number(
-            typed if typed and given in {"", "more"} else given, MOST_RESCUE_DOSES
-        )
+        doses = _whole_number(typed if typed and given in {"", "more"} else given, most)
         if doses == "":
             continue
         if isinstance(doses, str):
@@ -168,7 +201,7 @@ def _check_rescue(
         if doses:
             used.append(RescueUse(medicine, doses, at if _CLOCK.fullmatch(at) else ""))
     total = sum(use.doses for use in used)
-    if total > MOST_RESCUE_DOSES:
+    if total > most:
         errors["rescue_doses"] = _("Please give the number of rescue doses, from 0 to 50.")
     return (total if answered else None), tuple(used)
 

@@ -49,6 +49,8 @@ class Fact(StrEnum):
     HIGH_TWO_DAYS = "pain_high_two_days"
     ABOVE_RUN_IN = "pain_above_run_in"
     TOO_MANY_DOSES = "too_many_doses"
+    TWO_NSAIDS = "two_nsaids"
+    OPIOIDS_ABOVE_CAP = "opioids_above_cap"
     NO_DIARY = "no_diary"
 
 
@@ -309,79 +311,3 @@ def _last(known: Mapping[date, PainDay], today: date, days: int, least: float) -
     """Return whether so many days in a row, up to this one, all had this pain or worse."""
     row = [known.get(today - timedelta(days=n)) for n in range(days)]
     return all(day is not None and day.pain >= least for day in row)
-
-
-# ---- rescue medicine -------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class DailyMaximum:
-    """What is taken of a substance in a day at most.
-
-    Attributes:
-        names: how it is written, as ``plain_words`` has it.
-        treatment: the same substance as an arm; "" for none.
-        milligrams: a day from all sources; None for the line that stands for all others.
-        doses: of any other medicine.
-    """
-
-    names: tuple[str, ...]
-    treatment: str
-    milligrams: float | None
-    doses: int | None
-
-
-_STRENGTH = re.compile(r"([0-9]+(?:[.,][0-9]+)?)\s*(mg|g)\b", re.IGNORECASE)
-_TIMES = re.compile(
-    r"\b(?:(?P<twice>twice|bid|bd)|(?P<thrice>tid|tds)|(?P<four>qid|qds)"
-    r"|(?P<word>two|three|four|six)\s+times|(?P<count>[1-8])\s*(?:x|\u00d7|times))",
-    re.IGNORECASE,
-)
-_COUNTS = {"two": 2, "three": 3, "four": 4, "six": 6}
-
-
-def most_doses(
-    rescue: str, doses_of_arms: Mapping[str, str], maxima: Iterable[DailyMaximum]
-) -> int:
-    """Return how many doses of the rescue medicine a day are still within its maximum.
-
-    What an arm gives of the same substance is taken off, on every day: the answer must not
-    tell one period from another.
-
-    Args:
-        rescue: as the diary names it, such as "paracetamol 500 mg".
-        doses_of_arms: catalogue id of each arm -> dose as text, such as "400 mg three times a day".
-        maxima: what is known of substances.
-
-    """
-    text, general = plain_words(rescue), 0
-    for known in maxima:
-        if known.milligrams is None:
-            general = known.doses or 0
-        elif any(name in text for name in known.names):
-            strength = _milligrams(rescue)
-            if strength:
-                taken = _milligrams_a_day(doses_of_arms.get(known.treatment, ""))
-                return max(0, int((known.milligrams - taken) // strength))
-    return general
-
-
-def _milligrams(text: str) -> float:
-    found = _STRENGTH.search(text)
-    if found is None:
-        return 0.0
-    return float(found[1].replace(",", ".")) * (1000 if found[2].lower() == "g" else 1)
-
-
-def _milligrams_a_day(dose: str) -> float:
-    """Return what a dose amounts to in a day; a text without a number of times is one dose."""
-    found = _TIMES.search(dose)
-    if found is None:
-        return _milligrams(dose)
-    fixed = {"twice": 2, "thrice": 3, "four": 4}
-    times = next((n for name, n in fixed.items() if found[name]), 1)
-    if found["word"]:
-        times = _COUNTS[found["word"].lower()]
-    if found["count"]:
-        times = int(found["count"])
-    return times * _milligrams(dose)

@@ -22,7 +22,7 @@ from trials.domain.life_cycle import State
 from trials.domain.protocol import Protocol
 from trials.domain.words import marked as _
 from trials.services.actor import Actor, record, require_account, require_role
-from trials.services.alerts import AHEAD, BATCH, EVERYBODY_STEP, recipients_at
+from trials.services.alerts import BATCH, EVERYBODY_STEP, recipients_at
 from trials.services.language import write_letter
 from trials.services.messages import queue_message
 from trials.store.adverse_event import (
@@ -37,6 +37,7 @@ from trials.store.adverse_event import (
     versions_of,
 )
 from trials.store.alert import AlertRow
+from trials.store.outbox import URGENT
 from trials.store.trial import TrialRow, frozen_protocol, lock_trial
 
 LONGEST_REASON = 500
@@ -253,7 +254,8 @@ def remind_of_reports(session: Session, now: datetime, *, address: str, most: in
                 recipient=recipient.email,
                 subject=letter.subject,
                 body=letter.body,
-                due_at=now - AHEAD,
+                due_at=now,
+                priority=URGENT,
             )
         event.step += 1
         event.escalates_at = now + REMIND_EVERY

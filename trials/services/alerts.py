@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from trials.domain.alerts import next_step_at
 from trials.domain.blinding import Role
-from trials.domain.calendar import zone_of
+from trials.domain.calendar import readable_zone
 from trials.domain.errors import EditConflictError, NotFoundError, ProtocolError
 from trials.domain.red_flags import Fact, Urgency
 from trials.domain.words import marked as _
@@ -29,6 +29,7 @@ from trials.store.alert import (
     add_alerts,
     alerts_on,
     find_alert,
+    is_heard,
     lock_alert,
     open_alerts_of_site,
     settled_alerts_of_site,
@@ -36,13 +37,12 @@ from trials.store.alert import (
     take_due_alerts,
 )
 from trials.store.clockwork import Silence
-from trials.store.outbox import drop_waiting
+from trials.store.outbox import URGENT, drop_waiting
 from trials.store.safety_contact import safety_contact_of
 from trials.store.trial import TrialRow, lock_trial
 
 BATCH = 50
-AHEAD = timedelta(hours=1)
-"""The outbox sends first what has been due longest: an alert overtakes an evening's reminders."""
+TRY_AGAIN = timedelta(minutes=1)
 LONGEST_DEED = 1000
 LATELY = 50
 ON_CALL_STEP = 1
@@ -69,11 +69,13 @@ def raise_alert(
     now: datetime,
     signs: Iterable[str] = (),
     entry: int | None = None,
+    submission: str = "",
 ) -> AlertRow | None:
     """Raise an alert, once for each rule and day; return it if it is new.
 
     A second one of the same day makes an open alert more urgent if it is. Once somebody has
-    acknowledged the first, what a patient presses, answers or reports as worse raises a new one.
+    acknowledged the first, whatever else the patient sends raises a new one: it was not known
+    when the first was dealt with. The same submission, sent again, does not.
 
     Args:
         session: the transaction of what gave the occasion; both are kept or neither.
@@ -86,11 +88,17 @@ def raise_alert(
         now: UTC instant.
         signs: what raised it.
         entry: row id of the diary entry, if there is one.
+        submission: key of what the patient sent, without commas; "" where every one is news.
     """
     trial = lock_trial(session, trial.id)
     earlier = alerts_on(session, trial.id, rule, day)
-    if earlier and not _is_news(earlier[-1], urgency, source, now):
-        earlier[-1].signs = ",".join(dict.fromkeys([*_listed(earlier[-1].signs), *signs]))
+    heard = bool(submission) and is_heard(session, trial.id, rule, submission)
+    if heard and not earlier:  # sent again after midnight
+        return None
+    if earlier and not _is_news(earlier[-1], urgency, now, heard=heard):
+        last = earlier[-1]
+        last.signs = _joined(last.signs, *signs)
+        last.submissions = _joined(last.submissions, submission)
         return None
     row = AlertRow(
         occasion=f"{rule}:{trial.public_id}:{day.isoformat()}:{len(earlier)}",
@@ -101,6 +109,7 @@ def raise_alert(
         source=source,
         day=day,
         signs=",".join(signs),
+        submissions=submission,
         raised_at=now,
         escalates_at=now,
     )
@@ -119,20 +128,21 @@ def raise_alert(
     return row
 
 
-def _is_news(last: AlertRow, urgency: Urgency, source: str, now: datetime) -> bool:
+def _is_news(last: AlertRow, urgency: Urgency, now: datetime, *, heard: bool) -> bool:
     """Return whether an alert is needed beside the last of its day; make that one more urgent."""
     order = list(Urgency)
     is_worse = order.index(urgency) < order.index(last.how_urgent)
     if last.acknowledged_at is not None:
-        return is_worse or source in {"button", "screen"}
+        return is_worse or not heard
     if is_worse:
         last.urgency = urgency.value
         last.escalates_at = now
     return False
 
 
-def _listed(signs: str) -> list[str]:
-    return [sign for sign in signs.split(",") if sign]
+def _joined(listed: str, *more: str) -> str:
+    """Return a list in one text, each once."""
+    return ",".join(dict.fromkeys(part for part in (*listed.split(","), *more) if part))
 
 
 def get_alert(session: Session, actor: Actor, public_id: str) -> AlertRow:
@@ -215,7 +225,7 @@ def raise_silences(session: Session, silent: Iterable[Silence], now: datetime) -
             signs=Fact.NO_DIARY.value,
             raised_at=now,
             escalates_at=next_step_at(
-                Urgency.NEXT_WORKING_DAY, 0, now, zone_of(silence.site_timezone)
+                Urgency.NEXT_WORKING_DAY, 0, now, readable_zone(silence.site_timezone)
             ),
             step=1,
         )
@@ -224,15 +234,42 @@ def raise_silences(session: Session, silent: Iterable[Silence], now: datetime) -
     return add_alerts(session, found)
 
 
-def tell_of_alerts(session: Session, now: datetime, *, address: str, most: int = BATCH) -> int:
+def due_alerts(session: Session, now: datetime, *, most: int = BATCH) -> list[int]:
+    """Return row ids of alerts whose next step is due, the longest first."""
+    return [row.id for row in take_due_alerts(session, now, most)]
+
+
+def put_off_alert(session: Session, alert_id: int, now: datetime) -> None:
+    """Try an alert again in a little while: telling of it failed in a way nobody foresaw."""
+    row = lock_alert(session, alert_id)
+    if row.escalates_at is not None:
+        row.escalates_at = now + TRY_AGAIN
+    session.flush()
+
+
+def tell_of_alerts(
+    session: Session,
+    now: datetime,
+    *,
+    address: str,
+    most: int = BATCH,
+    only: int | None = None,
+) -> int:
     """Tell the next person of every alert that waited long enough; return how many there were.
 
     Row and messages change in one transaction, so each step is taken once, whoever is killed
     when and however many schedulers ask.
+
+    Args:
+        session: the transaction.
+        now: UTC instant.
+        address: where staff sign in.
+        most: so many alerts.
+        only: row id of the one alert to look at.
     """
-    due = take_due_alerts(session, now, most)
+    due = take_due_alerts(session, now, most, only=only)
     for row in due:
-        zone = zone_of(row.trial.site.timezone)
+        zone = readable_zone(row.trial.site.timezone)
         for recipient in recipients_at(session, row.trial, row.step):
             letter = write_letter(
                 "alert",
@@ -249,7 +286,8 @@ def tell_of_alerts(session: Session, now: datetime, *, address: str, most: int =
                 recipient=recipient.email,
                 subject=letter.subject,
                 body=letter.body,
-                due_at=now - AHEAD,
+                due_at=now,
+                priority=URGENT,
             )
         row.escalates_at = next_step_at(row.how_urgent, row.step, now, zone)
         row.step += 1

@@ -25,6 +25,8 @@ from trials.services.transports import DeliveryError, Mail, PushTarget
 from trials.store.diary import DiaryDayRow
 from trials.store.lease import claim_several, give_back
 from trials.store.outbox import (
+    ORDINARY,
+    PRIORITIES,
     MessageRow,
     NewMessage,
     add_messages,
@@ -91,6 +93,7 @@ def queue_message(
     day: DiaryDayRow | None = None,
     repeatable: bool = True,
     channel: str = "email",
+    priority: int = ORDINARY,
 ) -> bool:
     """Put a message into the outbox; return whether it is about something new.
 
@@ -106,6 +109,7 @@ def queue_message(
         day: the diary day it asks for; it is not sent once that day is not open.
         repeatable: see ``MessageRow.repeatable``.
         channel: "email", "sms" or "push".
+        priority: see ``MessageRow.priority``.
     """
     new = NewMessage(
         occasion=occasion,
@@ -118,6 +122,7 @@ def queue_message(
         void_after=void_after,
         repeatable=repeatable,
         channel=channel,
+        priority=priority,
     )
     return queue_messages(session, [new]) == 1
 
@@ -132,10 +137,14 @@ def claim_messages(
 ) -> Claim:
     """Take some messages that are due; the caller commits at once.
 
-    What came too late, what asks for a diary that is answered by now, and what may have gone
-    out already is settled here and not handed to the sender.
+    Urgent ones come first, whatever else has been due for however long. What came too late, what
+    asks for a diary that is answered by now, and what may have gone out already is settled here
+    and not handed to the sender.
     """
-    rows = claim_several(session, MessageRow, worker, now, lease, MOST_AT_ONCE)
+    rows: list[MessageRow] = []
+    for priority in PRIORITIES:  # the urgent ones by themselves: nothing that waits delays them
+        such = MessageRow.priority == priority
+        rows = rows or claim_several(session, MessageRow, worker, now, lease, MOST_AT_ONCE, such)
     asking = [row.diary_day_id for row in rows if row.diary_day_id is not None]
     settled_days = days_not_open(session, asking) if asking else set()
     browsers = pushes_named(session, (r.recipient for r in rows if r.channel == "push"))

@@ -4,13 +4,14 @@ Thoughts of self-harm are never an item in a list. They have a page of their own
 help. If any arm of a trial calls for the questions, they are asked in every period alike.
 """
 
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 
 from sqlalchemy.orm import Session
 
 from trials.domain.blinding import Role
-from trials.domain.calendar import local_day, zone_of
+from trials.domain.calendar import local_day, readable_zone
 from trials.domain.errors import ProtocolError
 from trials.domain.life_cycle import State
 from trials.domain.red_flags import Urgency
@@ -18,7 +19,7 @@ from trials.domain.words import marked as _
 from trials.services.actor import Actor, record, require_role
 from trials.services.alerts import raise_alert
 from trials.services.red_flag_rules import MOOD_ITEM, SUICIDE, asks_about_mood
-from trials.store.diary import newest_entry
+from trials.store.diary import first_day_with
 from trials.store.mood import MoodScreenRow, last_screen, screen_with_key
 from trials.store.trial import TrialRow, frozen_protocol, lock_trial
 
@@ -37,21 +38,46 @@ class Occasion(StrEnum):
     OWN = "own"
 
 
+@dataclass(frozen=True, slots=True)
+class Due:
+    """The questions wait for an answer.
+
+    Attributes:
+        occasion: why they are asked.
+        since: the day from which they were due; None before the first report.
+    """
+
+    occasion: Occasion
+    since: date | None
+
+
 def occasion_due(session: Session, trial: TrialRow, now: datetime) -> Occasion | None:
     """Return why the questions are due now, or None."""
+    due = questions_due(session, trial, now)
+    return None if due is None else due.occasion
+
+
+def questions_due(session: Session, trial: TrialRow, now: datetime) -> Due | None:
+    """Return why the questions are due now and since when, or None.
+
+    Low mood calls for them until they are answered, whatever later reports say.
+    """
     if trial.current_state not in {State.READY, State.RUNNING, State.PAUSED}:
         return None
     last = last_screen(session, trial.id)
-    if _low_mood_since(session, trial, last):
-        return Occasion.LOW_MOOD
+    answered_at = None if last is None else last.answered_at
+    low = first_day_with(session, trial.id, MOOD_ITEM, answered_at)
+    if low is not None:
+        return Due(Occasion.LOW_MOOD, low)
     frozen = frozen_protocol(session, trial.id)
     if frozen is None or not asks_about_mood(frozen.value):
         return None
     if last is None:
-        return Occasion.BASELINE
-    today = local_day(now, zone_of(trial.timezone))
-    is_weekly = trial.current_state is State.RUNNING and today - last.day >= ASKED_EVERY
-    return Occasion.WEEKLY if is_weekly else None
+        return Due(Occasion.BASELINE, trial.start_day)
+    due = last.day + ASKED_EVERY
+    today = local_day(now, readable_zone(trial.timezone))
+    is_weekly = trial.current_state is State.RUNNING and today >= due
+    return Due(Occasion.WEEKLY, due) if is_weekly else None
 
 
 def answer_mood_questions(
@@ -89,7 +115,7 @@ def answer_mood_questions(
         trial_id=trial.id,
         idempotency_key=key,
         occasion=(occasion_due(session, trial, now) or Occasion.OWN).value,
-        day=local_day(now, zone_of(trial.timezone)),
+        day=local_day(now, readable_zone(trial.timezone)),
         low=low,
         thoughts=thoughts,
         answered_at=now,
@@ -108,13 +134,6 @@ def answer_mood_questions(
             day=row.day,
             now=now,
             signs=(thoughts,),
+            submission=key,
         )
     return row
-
-
-def _low_mood_since(session: Session, trial: TrialRow, last: MoodScreenRow | None) -> bool:
-    """Return whether the newest report tells of low mood and the questions were not asked since."""
-    newest = newest_entry(session, trial.id)
-    if newest is None or not newest.side_effects.get(MOOD_ITEM):
-        return False
-    return last is None or last.answered_at < newest.received_at

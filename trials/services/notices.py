@@ -3,25 +3,31 @@
 A message names the patient by code only and never says why: mail is no safe place for it.
 """
 
-from datetime import date, datetime
+from datetime import datetime
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from trials.domain.alerts import after_working_days
 from trials.domain.blinding import Role
-from trials.domain.calendar import local_day, zone_of
+from trials.domain.calendar import local_day, readable_zone
 from trials.services.actor import Actor, record, require_role
 from trials.services.language import language_for_staff, write_letter
 from trials.services.messages import queue_message
 from trials.store.account import AccountRow
 from trials.store.outbox import MessageRow
-from trials.store.trial import TrialRow
+from trials.store.problem import CALL, ProblemRow, waiting_call
+from trials.store.trial import TrialRow, lock_trial
+
+PROMISED_DAYS = 2
 
 
 def ask_for_call(
     session: Session, actor: Actor, trial: TrialRow, *, address: str, now: datetime
 ) -> bool:
     """Ask the clinician to call the patient; return whether this is the day's first request.
+
+    It stays on the clinician's page until somebody has noted that the call was made.
 
     Args:
         session: the transaction.
@@ -31,18 +37,32 @@ def ask_for_call(
         now: UTC instant.
     """
     require_role(actor, Role.PATIENT)
-    occasion = _call_occasion(trial, local_day(now, zone_of(trial.timezone)))
-    is_new = _tell(session, trial, "call_asked", occasion, address, now)
+    trial = lock_trial(session, trial.id)
+    call = waiting_call(session, trial.id)
+    if call is None:
+        call = ProblemRow(
+            trial_id=trial.id, kind=CALL, words="", at=now, reminds_at=promised_by(trial, now)
+        )
+        session.add(call)
+        session.flush()
+    is_new = _tell(session, trial, "call_asked", _call_occasion(trial, call, now), address, now)
     if is_new:
         record(session, actor, "ask_for_call", f"trial:{trial.public_id}", now, trial=trial)
     return is_new
 
 
 def asked_for_call(session: Session, trial: TrialRow, now: datetime) -> bool:
-    """Return whether the patient asked for a call today."""
-    occasion = _call_occasion(trial, local_day(now, zone_of(trial.timezone)))
-    query = select(MessageRow.id).where(MessageRow.occasion == occasion)
+    """Return whether the patient asked today for a call that was not made yet."""
+    call = waiting_call(session, trial.id)
+    if call is None:
+        return False
+    query = select(MessageRow.id).where(MessageRow.occasion == _call_occasion(trial, call, now))
     return session.scalar(query) is not None
+
+
+def promised_by(trial: TrialRow, now: datetime) -> datetime:
+    """Return until when the patient was promised an answer: two working days of the site."""
+    return after_working_days(PROMISED_DAYS, now, readable_zone(trial.site.timezone))
 
 
 def tell_of_pause(session: Session, trial: TrialRow, *, address: str, now: datetime) -> None:
@@ -89,5 +109,6 @@ def _tell(
     )
 
 
-def _call_occasion(trial: TrialRow, day: date) -> str:
-    return f"call-asked:{trial.public_id}:{day.isoformat()}"
+def _call_occasion(trial: TrialRow, call: ProblemRow, now: datetime) -> str:
+    day = local_day(now, readable_zone(trial.timezone))
+    return f"call-asked:{call.public_id}:{day.isoformat()}"

@@ -1,4 +1,6 @@
-"""A patient tells the clinic of a problem; somebody there deals with it.
+"""A patient tells the clinic of a problem or asks for a call; somebody there deals with it.
+
+It stands on the page of the trial until then, and the clinic is reminded of it once.
 
 The clinician gets a message that something was told, never what: mail is no safe place.
 """
@@ -12,11 +14,21 @@ from trials.domain.blinding import Role
 from trials.domain.errors import NotFoundError, ProtocolError
 from trials.domain.words import marked as _
 from trials.services.actor import Actor, record, require_account, require_role
-from trials.services.notices import tell_of_problem
-from trials.store.problem import ProblemRow, find_problem, problems_of_trial
+from trials.services.alerts import recipients_at
+from trials.services.language import write_letter
+from trials.services.messages import queue_message
+from trials.services.notices import promised_by, tell_of_problem
+from trials.store.problem import (
+    ProblemRow,
+    find_problem,
+    problems_of_trial,
+    take_due_problems,
+    trials_with_problems,
+)
 from trials.store.trial import TrialRow, lock_trial
 
 LONGEST_WORDS = 500
+BATCH = 50
 
 
 class ProblemKind(StrEnum):
@@ -61,7 +73,10 @@ def report_problem(
     for known in problems_of_trial(session, trial.id):
         if known.settled_at is None and (known.kind, known.words) == (kind.value, words):
             return known
-    problem = ProblemRow(trial_id=trial.id, kind=kind.value, words=words, at=now)
+    promised = promised_by(trial, now)
+    problem = ProblemRow(
+        trial_id=trial.id, kind=kind.value, words=words, at=now, reminds_at=promised
+    )
     session.add(problem)
     session.flush()
     subject = f"problem:{problem.public_id}"
@@ -88,6 +103,7 @@ def settle_problem(
         return
     problem.settled_at = now
     problem.settled_by = require_account(clinician)
+    problem.reminds_at = None
     session.flush()
     record(session, clinician, "settle_problem", f"problem:{public_id}", now, trial=trial)
 
@@ -95,3 +111,34 @@ def settle_problem(
 def open_problems(session: Session, trial: TrialRow) -> list[ProblemRow]:
     """Return the problems that nobody has dealt with, the newest first."""
     return [row for row in problems_of_trial(session, trial.id) if row.settled_at is None]
+
+
+def trials_that_wait(session: Session, clinician: Actor) -> set[str]:
+    """Return the public ids of the site's trials whose patients wait for an answer."""
+    require_role(clinician, Role.CLINICIAN)
+    return trials_with_problems(session, clinician.site_id or 0)
+
+
+def remind_of_problems(session: Session, now: datetime, *, address: str, most: int = BATCH) -> int:
+    """Remind once of what nobody dealt with in the time promised; return how much it was."""
+    due = take_due_problems(session, now, most)
+    for problem in due:
+        for recipient in recipients_at(session, problem.trial, 0):
+            letter = write_letter(
+                "still_waits",
+                recipient.locale,
+                code=problem.trial.patient.code,
+                address=address,
+            )
+            queue_message(
+                session,
+                occasion=f"still-waits:{problem.public_id}:{recipient.email}",
+                trial=problem.trial,
+                recipient=recipient.email,
+                subject=letter.subject,
+                body=letter.body,
+                due_at=now,
+            )
+        problem.reminds_at = None
+    session.flush()
+    return len(due)

@@ -8,13 +8,13 @@ from types import MappingProxyType
 from trials.domain.protocol import Protocol
 from trials.domain.red_flags import (
     Call,
-    DailyMaximum,
     Rule,
     Urgency,
     pattern_of,
     plain_words,
     read_trigger,
 )
+from trials.domain.rescue import DailyMaximum, Pharmacy, Product
 from trials.services.catalogue import catalogue, read_rows
 
 
@@ -56,31 +56,47 @@ def rules() -> Mapping[str, Rule]:
 
 
 @cache
-def patterns(language: str) -> Mapping[str, str]:
-    """Return sign -> regular expression for notes in this language.
+def patterns() -> Mapping[str, str]:
+    """Return sign -> regular expression for notes, with the words of every language.
 
-    A language without a list of its own is searched for the words of all.
+    In distress people write in the language they grew up with, whatever the app speaks.
     """
-    rows = list(read_rows("red_flag_words.csv"))
-    own = [row for row in rows if row["language"] == language] or rows
     phrases: dict[str, list[str]] = {}
-    for row in own:
+    for row in read_rows("red_flag_words.csv"):
         phrases.setdefault(row["sign"], []).extend(row["phrases"].split(";"))
     return MappingProxyType({sign: pattern_of(found) for sign, found in phrases.items()})
 
 
 @cache
-def maxima() -> tuple[DailyMaximum, ...]:
-    """Return what is known of the daily maximum of rescue medicines."""
-    return tuple(
-        DailyMaximum(
-            names=tuple(name for name in row["names"].split(";") if name),
-            treatment=row["treatment"],
-            milligrams=float(row["milligrams"]) if row["milligrams"] else None,
-            doses=int(row["doses"]) if row["doses"] else None,
-        )
-        for row in read_rows("daily_maximum.csv")
+def pharmacy() -> Pharmacy:
+    """Return what is known of rescue medicines: daily maxima, brands, combinations."""
+    rows = {row["substance"]: row for row in read_rows("daily_maximum.csv")}
+    other, cap = rows.pop("other"), rows.pop("morphine equivalents")
+    return Pharmacy(
+        maxima=tuple(
+            DailyMaximum(
+                names=tuple(row["names"].split(";")),
+                treatment=row["treatment"],
+                milligrams=float(row["milligrams"]) if row["milligrams"] else None,
+                substance=substance,
+                is_nsaid=row["nsaid"] == "yes",
+                morphine=float(row["mme"] or 0),
+            )
+            for substance, row in rows.items()
+        ),
+        products=tuple(
+            Product(tuple(row["names"].split(";")), MappingProxyType(_contents(row["contains"])))
+            for row in read_rows("medicines.csv")
+        ),
+        doses=int(other["doses"]),
+        morphine=float(cap["milligrams"]),
     )
+
+
+def _contents(text: str) -> dict[str, float | None]:
+    """Return what "paracetamol:500;codeine" stands for."""
+    parts = (part.partition(":") for part in text.split(";") if part)
+    return {name: float(strength) if strength else None for name, _colon, strength in parts}
 
 
 def groups_of(protocol: Protocol) -> frozenset[str]:

@@ -12,8 +12,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy.orm import Session
 
-from trials.domain.calendar import zone_of
-from trials.domain.errors import TrialError
+from trials.domain.calendar import readable_zone
 from trials.domain.reminders import (
     Reminder,
     Wish,
@@ -75,14 +74,6 @@ class Asked:
     def second_now(self, now: datetime) -> Reminder | None:
         """Return until when the second reminder may go out, if now is no quiet hour."""
         return second_reminder_now(self.day.closes_at, self.zone, self.wish, now)
-
-
-def readable_zone(name: str) -> ZoneInfo:
-    """Return the zone of this name, UTC if there is none."""
-    try:
-        return zone_of(name)
-    except TrialError:
-        return ZoneInfo("UTC")
 
 
 def wish_of(row: ReachRow | None) -> Wish:

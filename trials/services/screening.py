@@ -7,10 +7,11 @@ help needs neither an alert nor a message.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from hashlib import sha256
 
 from sqlalchemy.orm import Session
 
-from trials.domain.calendar import local_day, zone_of
+from trials.domain.calendar import local_day, readable_zone
 from trials.domain.diary import Answers
 from trials.domain.protocol import Protocol
 from trials.domain.red_flags import (
@@ -24,14 +25,14 @@ from trials.domain.red_flags import (
     Trigger,
     course_facts,
     for_groups,
-    most_doses,
     raised,
     signs_of,
     words_in,
 )
+from trials.domain.rescue import most_doses, too_much
 from trials.services.actor import Actor
 from trials.services.alerts import raise_alert
-from trials.services.red_flag_rules import NO_DIARY, groups_of, maxima, patterns, rules
+from trials.services.red_flag_rules import NO_DIARY, groups_of, patterns, pharmacy, rules
 from trials.store.alert import quiet_alerts
 from trials.store.diary import DiaryDayRow, DiaryEntryRow, pain_around
 from trials.store.trial import TrialRow, frozen_protocol
@@ -54,7 +55,7 @@ class PhoneKit:
 
     Attributes:
         rules: with their triggers, as far as they can happen in this trial.
-        words: sign -> regular expression, in the patient's language.
+        words: sign -> regular expression, with the words of every language.
         most_doses: doses a day that are still within the maximum, of each rescue medicine in
             the order they are asked for.
     """
@@ -68,7 +69,7 @@ def flags_in(
     session: Session, trial: TrialRow, protocol: Protocol, day: date, answers: Answers
 ) -> tuple[Flag, ...]:
     """Return the red flags in the answers of one day, the most urgent first."""
-    words = words_in(_written(answers), patterns(_language(trial)))
+    words = words_in(_written(answers), patterns())
     situation = Situation(
         signs=signs_of(answers, words),
         groups=groups_of(protocol),
@@ -88,32 +89,51 @@ def watch_entry(
     """Raise an alert for every red flag of an entry that was just kept."""
     quiet_alerts(session, trial.id, NO_DIARY)
     flags = _flags_of(session, trial, day.day, entry.answers)
-    _raise(session, author, trial, day.day, flags, "diary", now, entry.id)
+    key = entry.idempotency_key
+    _raise(session, author, trial, day.day, flags, "diary", now, submission=key, entry=entry.id)
 
 
 def watch_words(
-    session: Session, author: Actor, trial: TrialRow, text: str, now: datetime
+    session: Session, author: Actor, trial: TrialRow, text: str, now: datetime, *, key: str = ""
 ) -> tuple[Rule, ...]:
     """Raise an alert for every red flag in words that are no diary entry, such as a reason.
+
+    Args:
+        session: the transaction.
+        author: the patient.
+        trial: whose.
+        text: as it was written.
+        now: UTC instant.
+        key: of the form; other words under the same key are another submission.
 
     Returns:
         The rules whose text the patient reads at once.
     """
     frozen = frozen_protocol(session, trial.id)
     groups = groups_of(frozen.value) if frozen is not None else frozenset[str]()
-    words = words_in(text, patterns(_language(trial)))
+    words = words_in(text, patterns())
     flags = raised(rules().values(), Situation(dict.fromkeys(words, PRESENT), groups))
-    day = local_day(now, zone_of(trial.timezone))
-    _raise(session, author, trial, day, flags, "words", now)
+    day = local_day(now, readable_zone(trial.timezone))
+    # One digest of both: the words themselves can be removed, and cannot be guessed from it.
+    digest = sha256(f"{trial.public_id}:{key}:{text}".encode()).hexdigest()[:32]
+    submission = f"words:{digest}" if key else ""
+    _raise(session, author, trial, day, flags, "words", now, submission=submission)
     return tuple(flag.rule for flag in flags)
 
 
 def watch_refused(
-    session: Session, author: Actor, trial: TrialRow, day: date, answers: Answers, now: datetime
+    session: Session,
+    author: Actor,
+    trial: TrialRow,
+    day: date,
+    answers: Answers,
+    now: datetime,
+    *,
+    key: str = "",
 ) -> None:
-    """Raise an alert for every red flag of a report that came too late to be kept."""
+    """Raise an alert for every red flag of a report that is not kept, once for each form's key."""
     flags = _flags_of(session, trial, day, answers)
-    _raise(session, author, trial, day, flags, "refused", now)
+    _raise(session, author, trial, day, flags, "refused", now, submission=key)
 
 
 def advice_for(session: Session, trial: TrialRow, day: date, answers: Answers) -> tuple[Rule, ...]:
@@ -128,7 +148,7 @@ def phone_kit(trial: TrialRow, protocol: Protocol) -> PhoneKit:
     possible = ((name, _without_course(trigger)) for name, trigger in known)
     return PhoneKit(
         rules=tuple(PhoneRule(name, trigger) for name, trigger in possible if trigger),
-        words=dict(patterns(_language(trial))),
+        words=dict(patterns()),
         most_doses=_most_doses(protocol),
     )
 
@@ -154,6 +174,8 @@ def _raise(
     flags: Sequence[Flag],
     source: str,
     now: datetime,
+    *,
+    submission: str,
     entry: int | None = None,
 ) -> None:
     for flag in flags:
@@ -168,6 +190,7 @@ def _raise(
             now=now,
             signs=flag.signs,
             entry=entry,
+            submission=submission,
         )
 
 
@@ -178,9 +201,7 @@ def _facts(
     taken = {use.medicine: use.doses for use in answers.rescue}
     if not taken and len(protocol.questionnaire.rescue_medicines) == 1:
         taken = {protocol.questionnaire.rescue: answers.rescue_doses or 0}
-    most = dict(zip(protocol.questionnaire.rescue_medicines, _most_doses(protocol), strict=True))
-    if any(doses > most[medicine] for medicine, doses in taken.items() if medicine in most):
-        facts.add(Fact.TOO_MANY_DOSES)
+    facts |= too_much(taken, _doses_of_arms(protocol), pharmacy())
     if answers.pain >= PAIN_RISE:  # less can neither be severe nor risen so far
         facts |= _course(session, trial, day)
     return frozenset(facts)
@@ -196,17 +217,18 @@ def _course(session: Session, trial: TrialRow, day: date) -> set[Fact]:
 
 def _most_doses(protocol: Protocol) -> tuple[int, ...]:
     """Return how many doses a day of each rescue medicine are within its maximum, in order."""
-    arms = {c.treatment: c.dose for c in protocol.candidates}
+    arms = _doses_of_arms(protocol)
     return tuple(
-        most_doses(medicine, arms, maxima()) for medicine in protocol.questionnaire.rescue_medicines
+        most_doses(medicine, arms, pharmacy())
+        for medicine in protocol.questionnaire.rescue_medicines
     )
+
+
+def _doses_of_arms(protocol: Protocol) -> dict[str, str]:
+    return {c.treatment: c.dose for c in protocol.candidates}
 
 
 def _written(answers: Answers) -> str:
     """Return all that was written freely in an entry."""
     others = (other.text for other in answers.other_effects)
     return " ".join((answers.note, *others, answers.intake_words))
-
-
-def _language(trial: TrialRow) -> str:
-    return trial.patient.locale.replace("-", "_").split("_")[0].lower()

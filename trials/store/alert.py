@@ -56,6 +56,8 @@ class AlertRow(Base, kw_only=True):
     source: Mapped[str]
     day: Mapped[date]  # the day it is about, in the patient's time zone
     signs: Mapped[str] = mapped_column(default="")  # what raised it, separated by commas
+    submissions: Mapped[str] = mapped_column(default="", server_default="")
+    """Keys of what the patient sent, separated by commas: each is news once, and only once."""
     raised_at: Mapped[datetime]
     escalates_at: Mapped[datetime | None]
     step: Mapped[int] = mapped_column(default=0)  # how many times somebody was told
@@ -90,7 +92,8 @@ def add_alerts(session: Session, alerts: Sequence[NewAlert]) -> int:
     """Raise many alerts in one statement; return how many were about something new."""
     if not alerts:
         return 0
-    values = [{**alert, "public_id": new_public_id(), "deed": ""} for alert in alerts]
+    blank: dict[str, object] = {"deed": "", "submissions": ""}
+    values = [{**blank, **alert, "public_id": new_public_id()} for alert in alerts]
     dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
     statement = dialect.insert(AlertRow).on_conflict_do_nothing(index_elements=["occasion"])
     return len(session.scalars(statement.returning(AlertRow.id), values).all())
@@ -104,6 +107,16 @@ def alerts_on(session: Session, trial_id: int, rule: str, day: date) -> list[Ale
         .order_by(AlertRow.id)
     )
     return list(session.scalars(query))
+
+
+def is_heard(session: Session, trial_id: int, rule: str, submission: str) -> bool:
+    """Return whether this submission is behind an alert of this rule, of whatever day."""
+    query = select(AlertRow.id).where(
+        AlertRow.trial_id == trial_id,
+        AlertRow.rule == rule,
+        AlertRow.submissions.contains(submission, autoescape=True),
+    )
+    return session.scalars(query).first() is not None
 
 
 def find_alert(session: Session, public_id: str) -> AlertRow | None:
@@ -168,10 +181,12 @@ def count_open_alerts(session: Session, trial_ids: Collection[int]) -> dict[int,
     return dict(session.execute(query).all())
 
 
-def take_due_alerts(session: Session, now: datetime, most: int) -> list[AlertRow]:
+def take_due_alerts(
+    session: Session, now: datetime, most: int, *, only: int | None = None
+) -> list[AlertRow]:
     """Return alerts whose next step is due, held until the transaction ends.
 
-    What another scheduler holds is left to it.
+    What another scheduler holds is left to it. ``only`` asks for one of them.
     """
     query = (
         select(AlertRow)
@@ -181,6 +196,8 @@ def take_due_alerts(session: Session, now: datetime, most: int) -> list[AlertRow
         .with_for_update(of=AlertRow, skip_locked=True)
         .execution_options(populate_existing=True)
     )
+    if only is not None:
+        query = query.where(AlertRow.id == only)
     return list(session.scalars(query))
 
 

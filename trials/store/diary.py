@@ -286,16 +286,30 @@ def latest_entries(session: Session, trial_id: int) -> dict[date, DiaryEntryRow]
     return dict(session.execute(query).all())
 
 
-def newest_entry(session: Session, trial_id: int) -> DiaryEntryRow | None:
-    """Return the report that counts of the last answered day, or None."""
+def first_day_with(
+    session: Session, trial_id: int, effect: str, after: datetime | None
+) -> date | None:
+    """Return the first day reported with a side effect; None if there is none.
+
+    Every report counts, replaced ones too.
+
+    Args:
+        session: the transaction.
+        trial_id: row id.
+        effect: key of the side effect.
+        after: only reports received later than this UTC instant.
+    """
     query = (
-        select(DiaryDayRow.id)
-        .where(DiaryDayRow.trial_id == trial_id, DiaryDayRow.state == "answered")
-        .order_by(DiaryDayRow.day.desc())
-        .limit(1)
+        select(func.min(DiaryDayRow.day))
+        .join(DiaryEntryRow, DiaryEntryRow.diary_day_id == DiaryDayRow.id)
+        .where(
+            DiaryDayRow.trial_id == trial_id,
+            DiaryEntryRow.side_effects[effect].as_integer() > 0,
+        )
     )
-    day_id = session.scalar(query)
-    return None if day_id is None else latest_entry(session, day_id)
+    if after is not None:
+        query = query.where(DiaryEntryRow.received_at > after)
+    return session.scalar(query)
 
 
 def pain_around(session: Session, trial_id: int, first: date, last: date) -> list[PainDay]:

@@ -7,7 +7,7 @@ another worker takes the row. Any number of workers may ask at once.
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import Text, or_, select, text, update
+from sqlalchemy import ColumnElement, Text, or_, select, text, update
 from sqlalchemy.orm import Mapped, MappedAsDataclass, Session, mapped_column
 
 LONGEST_ERROR = 2000
@@ -84,12 +84,29 @@ def extend_lease[Row: LeaseMixin](
 
 
 def claim_several[Row: LeaseMixin](
-    session: Session, kind: type[Row], worker: str, now: datetime, lease: timedelta, most: int
+    session: Session,
+    kind: type[Row],
+    worker: str,
+    now: datetime,
+    lease: timedelta,
+    most: int,
+    *such: ColumnElement[bool],
 ) -> list[Row]:
-    """Take up to ``most`` due rows at once, the longest due first; commit at once."""
+    """Take up to ``most`` due rows at once, the longest due first; commit at once.
+
+    Args:
+        session: the transaction.
+        kind: which rows.
+        worker: who takes them.
+        now: UTC instant.
+        lease: for how long.
+        most: so many.
+        such: what else holds of them.
+    """
     due = (
         select(kind.id)
         .where(
+            *such,
             kind.done_at.is_(None),
             kind.failed_at.is_(None),
             kind.due_at <= now,

@@ -22,6 +22,9 @@ from trials.store.base import Base, new_public_id
 from trials.store.diary import DiaryDayRow
 from trials.store.lease import GIVEN_UP, LeaseMixin
 
+URGENT, ORDINARY = 0, 1
+PRIORITIES = (URGENT, ORDINARY)
+
 _WAITING = text("done_at IS NULL AND failed_at IS NULL")
 
 
@@ -39,7 +42,12 @@ class MessageRow(Base, LeaseMixin, kw_only=True):
     __table_args__ = (
         CheckConstraint("channel IN ('email', 'sms', 'push')", name="known_channel"),
         Index(
-            "ix_message_waiting", "due_at", "id", sqlite_where=_WAITING, postgresql_where=_WAITING
+            "ix_message_waiting",
+            "priority",
+            "due_at",
+            "id",
+            sqlite_where=_WAITING,
+            postgresql_where=_WAITING,
         ),
         Index(
             "ix_message_given_up",
@@ -54,6 +62,8 @@ class MessageRow(Base, LeaseMixin, kw_only=True):
     trial_id: Mapped[int | None] = mapped_column(ForeignKey("trial.id"), index=True)
     diary_day_id: Mapped[int | None] = mapped_column(ForeignKey("diary_day.id"), default=None)
     """The diary day it asks for; once that day is not open any more, it is not sent."""
+    priority: Mapped[int] = mapped_column(default=ORDINARY, server_default=str(ORDINARY))
+    """``URGENT`` goes out before everything else that is due, however long that has waited."""
     channel: Mapped[str] = mapped_column(default="email")
     recipient: Mapped[str]
     """An e-mail address, a telephone number, or the public id of a browser that takes push."""
@@ -83,13 +93,20 @@ class NewMessage(TypedDict):
     void_after: datetime | None
     repeatable: bool
     channel: NotRequired[str]
+    priority: NotRequired[int]
 
 
 def add_messages(session: Session, messages: Sequence[NewMessage]) -> int:
     """Put messages into the outbox; return how many were about something new."""
     if not messages:
         return 0
-    blank: dict[str, object] = {"channel": "email", "attempts": 0, "last_error": "", "dropped": ""}
+    blank: dict[str, object] = {
+        "priority": ORDINARY,
+        "channel": "email",
+        "attempts": 0,
+        "last_error": "",
+        "dropped": "",
+    }
     values = [{**blank, **m, "public_id": new_public_id()} for m in messages]
     dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
     statement = dialect.insert(MessageRow).on_conflict_do_nothing(index_elements=["occasion"])

@@ -222,7 +222,7 @@ def _facts(row: AlertRow) -> tuple[tuple[str, str], ...]:
         "button": _("The patient's list of serious things"),
         "screen": _("The questions about mood"),
         "silence": _("The missing diary"),
-        "refused": _("A report that came too late to be kept"),
+        "refused": _("A report that could not be kept"),
     }
     facts = [
         (_("Patient"), f"{row.trial.patient.code}, {row.trial.patient.name}"),
@@ -241,6 +241,8 @@ def _sign(key: str) -> str:
         "pain_high_two_days": _("Pain 9 or more on two days in a row"),
         "pain_above_run_in": _("Pain 3 points above the run-in on three days in a row"),
         "too_many_doses": _("More rescue doses than the daily maximum"),
+        "two_nsaids": _("Two different anti-inflammatory medicines (NSAIDs)"),
+        "opioids_above_cap": _("Opioids of a day at or above 90 mg of morphine equivalents"),
         "no_diary": _("No diary for three days"),
         "suicidal": _("Words in the note"),
         "sometimes": _("Thoughts of self-harm at times"),

@@ -16,6 +16,7 @@ from trials.services.problems import PROBLEM_KINDS, ProblemKind, open_problems
 from trials.services.trail import Trail
 from trials.store.correction import confirmations_of_trial, corrections_of_trial
 from trials.store.diary import DiaryDayRow
+from trials.store.problem import CALL
 from trials.store.trial import (
     ProtocolRow,
     TrialRow,
@@ -97,12 +98,14 @@ def day_lines(
 
 
 def problem_lines(session: Session, trial: TrialRow) -> tuple[ProblemLine, ...]:
-    """Return the problems the patient told of that nobody has dealt with yet."""
+    """Return the problems and calls the patient waits for, however long."""
     return tuple(
         ProblemLine(
             when=format_datetime(row.at, "short"),
-            kind=str(_(PROBLEM_KINDS[ProblemKind(row.kind)])),
-            words=row.words,
+            kind=_("The patient asks to be called")
+            if row.kind == CALL
+            else str(_(PROBLEM_KINDS[ProblemKind(row.kind)])),
+            words=_("Please call within two working days.") if row.kind == CALL else row.words,
             settle_href=url_for("reports.settle", trial=trial.public_id, problem=row.public_id),
         )
         for row in open_problems(session, trial)

@@ -12,6 +12,7 @@ from trials.domain.life_cycle import STATE_NAMES, UNDER_WAY, State
 from trials.services.adverse_events import unsigned_events
 from trials.services.alerts import open_alerts
 from trials.services.overview import TrialOverview, trials_of
+from trials.services.problems import trials_that_wait
 from trials.web.access import open_to
 from trials.web.alerts import AlertLine, ReportLine, alert_line, report_line
 from trials.web.clinician.blueprint import bp
@@ -91,7 +92,8 @@ def list_trials() -> ResponseReturnValue:
         red_flags = tuple(map(alert_line, open_alerts(session, current_actor())))
         unsigned = unsigned_events(session, current_actor())
         reports = tuple(report_line(row, now()) for row in unsigned)
-    lines = [(overview, _trial_line(overview)) for overview in found]
+        waiting = trials_that_wait(session, current_actor())
+    lines = [(o, _trial_line(o, asks=o.public_id in waiting)) for o in found]
     state = request.args.get("state", "")
     mine = request.args.get("mine") == "yes"
     chosen = [
@@ -126,7 +128,7 @@ def _passes(line: TrialLine, state: str) -> bool:
     return state not in set(State) or line.state == state
 
 
-def _trial_line(overview: TrialOverview) -> TrialLine:
+def _trial_line(overview: TrialOverview, *, asks: bool) -> TrialLine:
     return TrialLine(
         href=url_for("clinician.show_trial", trial=overview.public_id),
         patient=overview.patient,
@@ -136,9 +138,14 @@ def _trial_line(overview: TrialOverview) -> TrialLine:
         clinician=overview.clinician,
         where=_where(overview),
         adherence="" if overview.adherence is None else percent_text(overview.adherence),
-        alert=silence(overview) or out_of_reach(overview),
+        alert=_asks(asks=asks) or silence(overview) or out_of_reach(overview),
         waits=_waits(overview),
     )
+
+
+def _asks(*, asks: bool) -> str:
+    """Return that the patient waits for a call or an answer, "" if not."""
+    return str(_("The patient waits for a call or an answer")) if asks else ""
 
 
 def _where(overview: TrialOverview) -> str:

@@ -4,15 +4,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
+from flask_babel import format_date, ngettext
 from flask_babel import gettext as _
-from flask_babel import ngettext
 from sqlalchemy.orm import Session
 
+from trials.domain.calendar import local_day, readable_zone
 from trials.domain.life_cycle import UNDER_WAY, State
 from trials.services import allocation, looks
 from trials.services.erasure import is_erased
-from trials.services.mood import Occasion, occasion_due
-from trials.services.notices import asked_for_call
+from trials.services.mood import Occasion, questions_due
 from trials.services.overview import TrialOverview
 from trials.store.trial import (
     TrialRow,
@@ -32,19 +32,8 @@ def notices_of(
     session: Session, trial: TrialRow, overview: TrialOverview, at: datetime
 ) -> tuple[Notice, ...]:
     """Return what needs attention now, the most urgent first."""
-    found = []
-    if occasion_due(session, trial, at) is Occasion.BASELINE and not overview.day:
-        found.append(
-            Notice(
-                _("The questions about mood are not answered yet"),
-                _(
-                    "A treatment of this trial calls for them before the start. The patient finds "
-                    "them on the first page."
-                ),
-            )
-        )
-    if asked_for_call(session, trial, at):
-        found.append(Notice(_("The patient asks to be called"), _("Please call today.")))
+    found: list[Notice] = []
+    found += _mood(session, trial, overview, at)
     if overview.is_silent:
         found.append(
             Notice(
@@ -74,6 +63,35 @@ def notices_of(
             )
         )
     return tuple(found)
+
+
+def _mood(
+    session: Session, trial: TrialRow, overview: TrialOverview, at: datetime
+) -> Iterable[Notice]:
+    """Yield that the questions about mood wait for an answer longer than they should."""
+    due = questions_due(session, trial, at)
+    if due is None:
+        return
+    finds_them = _("The patient finds the questions on the first page. Please get in touch.")
+    if due.occasion is Occasion.BASELINE:
+        if overview.day:
+            yield Notice(_("The questions about mood were never answered"), finds_them)
+            return
+        yield Notice(
+            _("The questions about mood are not answered yet"),
+            _(
+                "A treatment of this trial calls for them before the start. The patient finds "
+                "them on the first page."
+            ),
+        )
+    elif due.since is not None and due.occasion is Occasion.LOW_MOOD:
+        day = format_date(due.since, "medium")
+        title = _("Low mood was reported, and the questions about it are not answered")
+        yield Notice(title, f"{_('First reported for %(day)s.', day=day)} {finds_them}", "danger")
+    elif due.since is not None and local_day(at, readable_zone(trial.timezone)) > due.since:
+        day = format_date(due.since, "medium")
+        title = _("The weekly questions about mood are overdue")
+        yield Notice(title, f"{_('They were due on %(day)s.', day=day)} {finds_them}")
 
 
 def _reach_notice(overview: TrialOverview) -> Notice:

@@ -13,13 +13,11 @@ from trials.domain.consent import OnWithdrawal
 from trials.domain.diary import FieldErrors
 from trials.domain.errors import EditConflictError, StateError
 from trials.domain.life_cycle import UNDER_WAY, State
-from trials.domain.red_flags import Rule
 from trials.domain.words import marked
 from trials.services import notices
 from trials.services import running as running_services
 from trials.services.erasure import erase_answers, remove_draws, wish_on_withdrawal
 from trials.services.help_numbers import help_numbers
-from trials.services.screening import watch_words
 from trials.store.trial import TrialRow
 from trials.web.access import open_to_patient
 from trials.web.edge import (
@@ -32,8 +30,9 @@ from trials.web.edge import (
     status_of,
     transaction,
 )
-from trials.web.patient.advice import CallLine, all_calls
+from trials.web.patient.advice import Advice, CallLine, all_calls
 from trials.web.patient.blueprint import bp, render
+from trials.web.patient.listening import listen, way_on
 from trials.web.patient.trial import choose_trial, own_trials
 
 NO_REASON_FOR_PAUSE = marked("The patient asked for a pause and gave no reason.")
@@ -115,6 +114,7 @@ class ConfirmPage:
         chosen: what is to become of the answers, as chosen.
         problem: why it could not be done, "" if nothing was tried.
         errors: sentences by field.
+        advice: what must be read at once.
     """
 
     deed: str
@@ -127,6 +127,7 @@ class ConfirmPage:
     chosen: str = ""
     problem: str = ""
     errors: FieldErrors = field(default_factory=dict)
+    advice: tuple[Advice, ...] = ()
 
 
 @bp.route("/clinic/pause", methods=["GET", "POST"])
@@ -148,12 +149,13 @@ def _confirm(deed: str, target: State) -> ResponseReturnValue:
     reason = request.form.get("reason", "").strip()[:500]
     files: tuple[str, ...] = ()
     page: ConfirmPage | None = None
+    advice = listen(reason, key=f"{deed}-{request.form.get('revision', '')[:20]}")
     try:
         with transaction() as session:
             choice = choose_trial(session)
             trial = choice.trial
             if trial.current_state is target:  # a second tap: it is done already
-                return redirect(choice.address("today"), code=303)
+                return redirect(way_on(choice, advice, "today"), code=303)
             page = ConfirmPage(
                 deed=deed,
                 title=trial.title,
@@ -163,14 +165,13 @@ def _confirm(deed: str, target: State) -> ResponseReturnValue:
                 wish=_wish(session, trial, deed),
                 reason=reason,
                 chosen=request.form.get("answers", ""),
+                advice=advice,
             )
-            told: tuple[Rule, ...] = ()
             if request.method == "POST":
                 if page.wish == OnWithdrawal.REMOVE and page.chosen not in set(OnWithdrawal):
                     missing = {"answers": _("Please choose what becomes of your answers.")}
                     return render("confirm", replace(page, errors=missing)), 422
                 files = _do(session, page, trial, at)
-                told = watch_words(session, current_actor(), trial, page.reason, at)
     except (EditConflictError, StateError) as problem:
         if page is None:
             raise
@@ -179,9 +180,7 @@ def _confirm(deed: str, target: State) -> ResponseReturnValue:
         return render("confirm", page)
     remove_draws(settings().data_dir, files)
     flash(_receipt(page), "success")
-    if told:  # words of despair, or of a bleeding: what to do comes first
-        return redirect(choice.address("help_now", told=told[0].id), code=303)
-    return redirect(choice.address("today"), code=303)
+    return redirect(way_on(choice, advice, "today"), code=303)
 
 
 def _wish(session: Session, trial: TrialRow, deed: str) -> str:

@@ -12,17 +12,19 @@ from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
 from trials.domain.diary import FieldErrors, Questionnaire
-from trials.domain.diary_form import check_answers
+from trials.domain.diary_form import check_answers, readable_answers
 from trials.domain.errors import DiaryClosedError, NotFoundError, ProtocolError, StateError
 from trials.services import corrections, diary
 from trials.store.diary import find_day, latest_entry
 from trials.web.access import open_to_patient
 from trials.web.edge import current_actor, now, sentence_of, transaction
 from trials.web.local_words import day_name
+from trials.web.patient.advice import Advice
 from trials.web.patient.blueprint import bp, render, typed_in
 from trials.web.patient.closed import with_day_in_words
 from trials.web.patient.days import date_in
-from trials.web.patient.diary import KEY, MOST_DOSES_BY_TAP
+from trials.web.patient.diary import KEY, MOST_DOSES_BY_TAP, watch_refused
+from trials.web.patient.listening import listen, way_on
 from trials.web.patient.trial import Choice, choose_trial
 from trials.web.patient.words import in_words
 
@@ -41,6 +43,7 @@ class CorrectPage:
         typed: what was typed, after an error.
         errors: sentences by field.
         closed: why the day cannot be corrected, "" if it can.
+        advice: what must be read at once.
     """
 
     day: str
@@ -52,6 +55,7 @@ class CorrectPage:
     typed: Mapping[str, str] = field(default_factory=dict)
     errors: FieldErrors = field(default_factory=dict)
     closed: str = ""
+    advice: tuple[Advice, ...] = ()
 
 
 @bp.route("/diary/<day>/correct", methods=["GET", "POST"])
@@ -61,8 +65,9 @@ def correct(day: str) -> ResponseReturnValue:
     at = now()
     typed = typed_in(request.form)
     key = typed["key"] if KEY.fullmatch(typed.get("key", "")) else str(uuid4())
+    asked = date_in(day)
+    advice = listen(typed.get("reason", ""), key=key, day=asked)
     with transaction() as session:
-        asked = date_in(day)
         choice = choose_trial(session, asked)
         if request.method == "GET":
             return render("correct", _page(session, choice, asked, key))
@@ -83,12 +88,23 @@ def correct(day: str) -> ResponseReturnValue:
             except ProtocolError as problem:
                 errors = {"reason": problem.sentence}
             except (DiaryClosedError, StateError) as problem:
-                page = _page(session, choice, asked, key, closed=with_day_in_words(problem))
+                closed = with_day_in_words(problem)
+                advice += _heard(session, choice, asked, typed, key)
+                page = _page(session, choice, asked, key, closed=closed, advice=advice)
                 return render("correct", page), HTTPStatus.CONFLICT
         if errors:
-            page = _page(session, choice, asked, key, typed=typed, errors=errors)
+            advice += _heard(session, choice, asked, typed, key)
+            page = _page(session, choice, asked, key, typed=typed, errors=errors, advice=advice)
             return render("correct", page), HTTPStatus.UNPROCESSABLE_ENTITY
-    return redirect(choice.address("thanks", day=asked.isoformat()), code=303)
+    return redirect(way_on(choice, advice, "thanks", day=asked.isoformat()), code=303)
+
+
+def _heard(
+    session: Session, choice: Choice, day: date, typed: Mapping[str, str], key: str
+) -> tuple[Advice, ...]:
+    """Raise the red flags of a correction that is not kept; return what must be read at once."""
+    readable = readable_answers(diary.questionnaire_of(session, choice.trial), typed)
+    return watch_refused(session, choice.trial, day, readable, now(), key=key)
 
 
 def _page(
@@ -100,6 +116,7 @@ def _page(
     typed: Mapping[str, str] | None = None,
     errors: FieldErrors | None = None,
     closed: str = "",
+    advice: tuple[Advice, ...] = (),
 ) -> CorrectPage:
     row = find_day(session, choice.trial.id, day)
     reported = row is not None and latest_entry(session, row.id) is not None
@@ -114,6 +131,7 @@ def _page(
         typed=typed or {},
         errors={name: str(_(sentence)) for name, sentence in (errors or {}).items()},
         closed=closed,
+        advice=advice,
     )
 
 

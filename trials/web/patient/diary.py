@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from http import HTTPStatus
 from uuid import uuid4
@@ -16,7 +16,7 @@ from trials.domain.calendar import local_day, zone_of
 from trials.domain.canonical import canonical_hash
 from trials.domain.clocks import Writing
 from trials.domain.diary import Answers, FieldErrors, Questionnaire, Source
-from trials.domain.diary_form import check_answers
+from trials.domain.diary_form import check_answers, readable_answers
 from trials.domain.errors import DiaryClosedError, PhotoError
 from trials.services import diary, diary_days, photos, screening
 from trials.services.actor import Actor
@@ -79,6 +79,7 @@ class DiaryPage:
         calls: numbers by kind of advice, for the page's script.
         is_shell: whether this is the form of no day yet, which a phone keeps for when there is no
             network; a script fills in the day.
+        advice: what must be read at once, though something is missing.
     """
 
     day: str
@@ -97,6 +98,7 @@ class DiaryPage:
     errors: FieldErrors = field(default_factory=dict)
     identity: Identity | None = None
     is_shell: bool = False
+    advice: tuple[Advice, ...] = ()
 
 
 @bp.get("/diary/<day>")
@@ -122,13 +124,14 @@ def submit_diary(day: str) -> ResponseReturnValue:
     """Keep the answers, or show the form again with what is missing."""
     at = now()
     typed = typed_in(request.form)
-    answers: Answers | None = None
+    readable: Answers | None = None
     key = typed["key"] if KEY.fullmatch(typed.get("key", "")) else str(uuid4())
     with transaction() as session:
         asked = date_in(day)
         choice = choose_trial(session, asked)
         try:
             questionnaire = diary.questionnaire_of(session, choice.trial)
+            readable = readable_answers(questionnaire, typed)
             answers, errors = check_answers(questionnaire, typed)
             photo = sent_photo(errors)
             if answers is None or errors:
@@ -136,6 +139,8 @@ def submit_diary(day: str) -> ResponseReturnValue:
                 page = _diary_page(
                     session, choice, is_open, at, key=key, typed=typed, errors=errors
                 )
+                found = watch_refused(session, choice.trial, asked, readable, at, key=key)
+                page = replace(page, advice=found)
                 return render("diary", page), HTTPStatus.UNPROCESSABLE_ENTITY
             actor = current_actor()
             kept = keep(session, choice.trial, asked, answers, author=actor, key=key, at=at)
@@ -144,7 +149,11 @@ def submit_diary(day: str) -> ResponseReturnValue:
                     session, vault(), actor, choice.trial, key=kept.key, content=photo, now=at
                 )
         except DiaryClosedError as problem:
-            advice = watch_refused(session, choice.trial, asked, answers, at)
+            advice = (
+                watch_refused(session, choice.trial, asked, readable, at, key=key)
+                if readable is not None
+                else ()
+            )
             closed = closed_page(session, choice, asked, problem, at, typed=True, advice=advice)
             return render("closed", closed), HTTPStatus.UNPROCESSABLE_ENTITY
     return redirect(choice.address("thanks", day=asked.isoformat()), code=303)
@@ -201,12 +210,25 @@ def keep(
 
 
 def watch_refused(
-    session: Session, trial: TrialRow, day: date, answers: Answers | None, at: datetime
+    session: Session,
+    trial: TrialRow,
+    day: date,
+    answers: Answers,
+    at: datetime,
+    *,
+    key: str,
 ) -> tuple[Advice, ...]:
-    """Raise the red flags of a report that is not kept; return what the patient must read."""
-    if answers is None:
-        return ()
-    screening.watch_refused(session, current_actor(), trial, day, answers, at)
+    """Raise the red flags of a report that is not kept; return what the patient must read.
+
+    Args:
+        session: the transaction.
+        trial: whose.
+        day: the report is about.
+        answers: what could be read of it.
+        at: UTC instant.
+        key: of the form, which raises an alert once.
+    """
+    screening.watch_refused(session, current_actor(), trial, day, answers, at, key=key)
     return advice_after(session, trial, day, answers)
 
 

@@ -22,7 +22,9 @@ from trials.store.trial import PeriodRow, TrialRow, frozen_protocol, periods_of_
 from trials.web.access import open_to_patient
 from trials.web.edge import now, transaction
 from trials.web.local_words import closing, days_between
+from trials.web.patient.advice import Advice
 from trials.web.patient.blueprint import bp, render, typed_in
+from trials.web.patient.listening import listen, way_on
 from trials.web.patient.today import Takes
 from trials.web.patient.trial import Choice, choose_trial
 
@@ -53,6 +55,7 @@ class GuessPage:
         home: the first page.
         typed: what was typed, after an error.
         errors: sentences by field.
+        advice: what must be read at once.
     """
 
     heading: str
@@ -65,6 +68,7 @@ class GuessPage:
     home: str
     typed: Mapping[str, str] = field(default_factory=dict)
     errors: FieldErrors = field(default_factory=dict)
+    advice: tuple[Advice, ...] = ()
 
 
 @bp.route("/period/<int:period>/guess", methods=["GET", "POST"])
@@ -73,15 +77,18 @@ def guess(period: int) -> ResponseReturnValue:
     """Ask at the end of a period how it was, and in a blinded trial what it may have been."""
     at = now()
     typed = typed_in(request.form)
+    advice = listen(typed.get("words", ""), typed.get("why", ""), key=f"guess-{period}")
     with transaction() as session:
         choice = choose_trial(session)
         trial = choice.trial
         if any(row.period == period for row in impressions_of_trial(session, trial.id)):
-            return redirect(choice.address("today"), code=303)
+            return redirect(way_on(choice, advice, "today"), code=303)
         waiting = guess_services.periods_to_ask(session, trial, at)
         row = next((p for p in waiting if p.number == period), None)
         frozen = frozen_protocol(session, trial.id)
         if row is None or frozen is None:
+            if advice:
+                return redirect(way_on(choice, advice, "today"), code=303)
             raise StateError(marked("Nothing is asked about this box now."))
         guessing = guess_services.may_guess(session, trial, period)
         page = _guess_page(session, choice, row, frozen.value, at, guessing=guessing)
@@ -96,11 +103,12 @@ def guess(period: int) -> ResponseReturnValue:
                 guessing=guessing,
                 typed=typed,
                 errors=errors,
+                advice=advice,
             )
             return render("guess", page), 422 if errors else 200
         _keep(session, trial, period, typed, at, guessing=guessing)
     flash(_("Your answer is kept. Thank you."), "success")
-    return redirect(choice.address("today"), code=303)
+    return redirect(way_on(choice, advice, "today"), code=303)
 
 
 def _keep(
@@ -162,6 +170,7 @@ def _guess_page(
     guessing: bool,
     typed: Mapping[str, str] | None = None,
     errors: FieldErrors | None = None,
+    advice: tuple[Advice, ...] = (),
 ) -> GuessPage:
     trial = choice.trial
     candidates = sorted(protocol.candidates, key=lambda c: c.name.casefold())
@@ -188,6 +197,7 @@ def _guess_page(
         home=choice.address("today"),
         typed=typed or {},
         errors=errors or {},
+        advice=advice,
     )
 
 

@@ -16,7 +16,7 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
-from trials.domain.calendar import local_day, zone_of
+from trials.domain.calendar import local_day, readable_zone
 from trials.domain.clocks import LONGEST_WAIT
 from trials.domain.diary import FieldErrors
 from trials.domain.errors import NotFoundError, ProtocolError
@@ -111,7 +111,15 @@ def take_serious() -> ResponseReturnValue:
         rule = _pressed(str(sent.get("rule", "")))
         with transaction() as session:
             trial = own_trial(session, str(sent.get("trial", "")))
-            _raise(session, trial, rule, happened=_pressed_at(sent.get("at"), at), at=at)
+            claimed = sent.get("at")
+            _raise(
+                session,
+                trial,
+                rule,
+                happened=_pressed_at(claimed, at),
+                at=at,
+                submission=f"pressed:{claimed}" if type(claimed) is int else "",
+            )
     except (NotFoundError, ProtocolError) as problem:
         return {"reason": "unknown_thing", "error": sentence_of(problem)}, status_of(problem)
     return {"told": rule.id}
@@ -140,7 +148,13 @@ def _pressed_at(claimed: object, at: datetime) -> datetime:
 
 
 def _raise(
-    session: Session, trial: TrialRow, rule: Rule, *, happened: datetime, at: datetime
+    session: Session,
+    trial: TrialRow,
+    rule: Rule,
+    *,
+    happened: datetime,
+    at: datetime,
+    submission: str = "",
 ) -> None:
     raise_alert(
         session,
@@ -149,8 +163,9 @@ def _raise(
         rule=rule.id,
         urgency=rule.urgency,
         source="button",
-        day=local_day(happened, zone_of(trial.timezone)),
+        day=local_day(happened, readable_zone(trial.timezone)),
         now=at,
+        submission=submission,
     )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from uuid import uuid4
 
 from flask import flash, redirect, request
 from flask.typing import ResponseReturnValue
@@ -11,7 +12,6 @@ from trials.domain.diary import FieldErrors
 from trials.domain.errors import ProtocolError
 from trials.services.help_numbers import help_numbers
 from trials.services.problems import PROBLEM_KINDS, ProblemKind, report_problem
-from trials.services.screening import watch_words
 from trials.web.access import open_to_patient
 from trials.web.edge import (
     absolute_url,
@@ -21,8 +21,10 @@ from trials.web.edge import (
     sentence_of,
     transaction,
 )
-from trials.web.patient.advice import CallLine, all_calls
+from trials.web.patient.advice import Advice, CallLine, all_calls
 from trials.web.patient.blueprint import bp, render, typed_in
+from trials.web.patient.diary import KEY
+from trials.web.patient.listening import listen, way_on
 from trials.web.patient.trial import choose_trial
 
 
@@ -35,16 +37,20 @@ class ProblemPage:
         kinds: (value, name) of what it can be about.
         action: where the form goes.
         back: where "no" goes.
+        key: of this form.
         typed: what was typed, after an error.
         errors: sentences by field.
+        advice: what must be read at once.
     """
 
     calls: tuple[CallLine, ...]
     kinds: tuple[tuple[str, str], ...]
     action: str
     back: str
+    key: str
     typed: Mapping[str, str] = field(default_factory=dict)
     errors: FieldErrors = field(default_factory=dict)
+    advice: tuple[Advice, ...] = ()
 
 
 @bp.route("/clinic/problem", methods=["GET", "POST"])
@@ -53,6 +59,8 @@ def problem() -> ResponseReturnValue:
     """Ask what the problem is, and keep it."""
     at = now()
     typed = typed_in(request.form)
+    key = typed["key"] if KEY.fullmatch(typed.get("key", "")) else str(uuid4())
+    advice = listen(typed.get("words", ""), key=key)
     with transaction() as session:
         choice = choose_trial(session)
         errors: FieldErrors = {}
@@ -76,18 +84,18 @@ def problem() -> ResponseReturnValue:
                 kinds=tuple((kind.value, str(_(name))) for kind, name in PROBLEM_KINDS.items()),
                 action=choice.address("problem"),
                 back=choice.address("clinic"),
+                key=key,
                 typed=typed,
                 errors=errors,
+                advice=advice,
             )
             return render("problem", page), 422 if errors else 200
-        told = watch_words(session, current_actor(), choice.trial, typed.get("words", ""), at)
-    if told:  # what to do comes first
-        return redirect(choice.address("help_now", told=told[0].id), code=303)
-    flash(
-        _("Your clinic is told. Somebody reads it within two working days and calls if needed."),
-        "success",
-    )
-    return redirect(choice.address("clinic"), code=303)
+    if not advice:
+        told = _(
+            "Your clinic is told. Somebody reads it within two working days and calls if needed."
+        )
+        flash(told, "success")
+    return redirect(way_on(choice, advice, "clinic"), code=303)
 
 
 def _kind(typed: Mapping[str, str]) -> ProblemKind:

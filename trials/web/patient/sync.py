@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from trials.domain.canonical import canonical_hash
 from trials.domain.clocks import Claim, time_of_writing
 from trials.domain.diary import FieldErrors
-from trials.domain.diary_form import check_answers
+from trials.domain.diary_form import check_answers, readable_answers
 from trials.domain.errors import DiaryClosedError, NotFoundError, PhotoError
 from trials.services import diary, photos
 from trials.store.diary import keys_kept
@@ -138,8 +138,8 @@ def _watch_refused(sent: Submission, at: datetime) -> None:
         trial = next((t for t in own_trials(session) if t.public_id == sent.trial), None)
         if trial is not None and frozen_protocol(session, trial.id) is not None:
             asked = diary.questionnaire_of(session, trial)
-            answers, _errors = check_answers(asked, sent.fields)
-            watch_refused(session, trial, _day_in(sent.day, at), answers, at)
+            answers = readable_answers(asked, sent.fields)
+            watch_refused(session, trial, _day_in(sent.day, at), answers, at, key=sent.key)
 
 
 def _day_in(text: str, at: datetime) -> date:
@@ -156,6 +156,8 @@ def _keep(session: Session, sent: Submission, at: datetime) -> ResponseReturnVal
     questionnaire = diary.questionnaire_of(session, trial)
     answers, errors = check_answers(questionnaire, sent.fields)
     if answers is None:
+        readable = readable_answers(questionnaire, sent.fields)
+        watch_refused(session, trial, day, readable, at, key=sent.key)
         return {
             "reason": "incomplete",
             "errors": _in_words(errors),
