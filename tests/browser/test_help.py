@@ -209,6 +209,23 @@ def test_without_a_network_help_is_shown_at_once_and_the_alert_follows_later(
     assert clinic.raised() == [("RF-SUICIDE", "diary")]
 
 
+def test_help_is_shown_whatever_is_missing_in_the_form(phone: "BrowserContext", clinic: Clinic):
+    page = at_home(phone, clinic)
+    phone.set_offline(True)
+    page.goto(f"{clinic.address}/diary/{DAY}")
+    page.get_by_text("Add a note").click()
+    page.locator("#note").fill("I want to die.")
+    page.get_by_role("button", name="Send my report").click()
+
+    page.get_by_text("Nearly done: something is missing").wait_for()
+    assert rules()["RF-SUICIDE"].text in page.locator("[data-advice-box]").inner_text()
+    assert page.evaluate("document.activeElement.closest('[data-advice-box]') !== null")
+    above, below = (
+        page.locator(f"[{box}]").bounding_box() for box in ("data-advice-box", "data-missing")
+    )
+    assert above["y"] < below["y"]
+
+
 def test_the_list_answers_at_once_and_tells_the_clinic(phone: "BrowserContext", clinic: Clinic):
     page = at_home(phone, clinic)
     page.goto(f"{clinic.address}/help-now")

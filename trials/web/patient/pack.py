@@ -58,6 +58,7 @@ FILES = (
     "img/icon-192.png",
     "offline/advice.js",
     "offline/diary.js",
+    "offline/form.js",
     "offline/help.js",
     "offline/page.js",
     "offline/sender.js",
