@@ -267,7 +267,7 @@ def wait_for(page: "Page", script: str) -> object:
 def wait_until_packed(page: "Page") -> None:
     """Wait until everything that is needed without a network is on the phone."""
     wait_for(page, "navigator.serviceWorker.ready.then(() => !!navigator.serviceWorker.controller)")
-    wait_for(page, "caches.open('lenitive-pages').then(c => c.keys()).then(k => k.length === 5)")
+    wait_for(page, "caches.open('lenitive-pages').then(c => c.keys()).then(k => k.length === 6)")
     wait_for(page, fact("edition"))
 
 
@@ -659,6 +659,7 @@ def test_no_answer_and_no_name_is_kept_in_a_page_on_the_phone(phone, house: Hous
         "/offline/diary",
         "/offline/diary?earlier=1",
         "/offline/help",
+        "/offline/mood",
         "/offline/today",
     ]
     name = house.work(lambda _s, t: t.patient.name)

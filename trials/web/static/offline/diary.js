@@ -94,19 +94,23 @@ const toThanks = (entry) => {
 
 const showOutcome = async (key) => {
   const entry = await findEntry(key);
-  if (entry?.state === "sent") {
+  if (!entry) {
+    location.assign("/today"); // of a trial whose answers were removed: that page says how it stands
+    return true;
+  }
+  if (entry.state === "sent") {
     await saveEntry({ ...entry, told: true });
     toThanks(entry);
     return true;
   }
-  if (entry?.state === "refused" && entry.errors && form.isConnected) {
+  if (entry.state === "refused" && entry.errors && form.isConnected) {
     await dropEntry(key); // it still stands in the form
     unlock(form);
     clearErrors(form);
     showErrors(form, Object.keys(entry.errors), entry.errors);
     return true;
   }
-  if (entry?.state === "refused") {
+  if (entry.state === "refused") {
     showPanel("diary-refused", { day: entry.day_name, problem: entry.problem });
     return true;
   }
@@ -138,7 +142,7 @@ const withoutStore = async () => {
 const submit = async () => {
   clearErrors(form);
   // First of all, and whatever is missing; without a pack or a store there is none to show.
-  await showAdvice(Object.fromEntries(new FormData(form))).catch(() => {});
+  await showAdvice(Object.fromEntries(new FormData(form)), form.dataset.trial).catch(() => {});
   const fields = missing();
   if (fields.length) {
     unlock(form);

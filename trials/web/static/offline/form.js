@@ -52,15 +52,22 @@ export const unlock = (form) => {
   form.removeAttribute("aria-busy");
 };
 
-// One of the page's templates instead of the form.
+// One of the page's templates instead of all that the page shows; advice stays until the page is left.
 export const showPanel = (id, values) => {
   const main = document.querySelector("main");
   const state = document.getElementById("offline");
-  document.querySelector("[data-missing]")?.remove();
-  const advice = main.querySelectorAll("[data-advice-box]"); // stays until the page is left
-  main.replaceChildren(...advice, copy(id, values), state);
-  if (advice.length) return;
-  const title = main.querySelector("h1");
+  const panel = copy(id, values);
+  const stays = (part) => part.matches("template, [data-advice-box]") || part.contains(state);
+  for (const part of [...main.children]) {
+    if (!stays(part)) part.remove(); // what stays is not moved: it may have the focus
+  }
+  const advice = main.querySelector("[data-advice-box]");
+  if (advice) {
+    advice.after(panel);
+    return;
+  }
+  main.prepend(panel);
+  const title = main.querySelector("h1") ?? main.firstElementChild;
   title.tabIndex = -1;
   title.focus();
   window.scrollTo(0, 0);
