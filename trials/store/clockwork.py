@@ -238,9 +238,7 @@ def silences(session: Session, day_ids: Sequence[int], now: datetime, least: int
         )
         .having(missed >= least)
     )
-    return [
-        Silence(*row) for *row, state in session.execute(query) if state == State.RUNNING.value
-    ]
+    return [Silence(*row) for *row, state in session.execute(query) if state == State.RUNNING.value]
 
 
 def trials_never_looked_at(
