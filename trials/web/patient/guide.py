@@ -110,7 +110,8 @@ def _offline() -> tuple[str, str, str]:
     return (
         _("It works without a network"),
         _(
-            "Your diary and calls for help stay on the phone and are sent later. Other pages need a network."
+            "Your diary and calls for help stay on the phone and are sent later. "
+            "Other pages need a network."
         ),
         _("The page without a network, with the diary open all the same"),
     )
@@ -120,7 +121,8 @@ def _clinic() -> tuple[str, str, str]:
     return (
         _("You can always stop"),
         _(
-            "Ask for a call, take a break or stop: a few taps each. In an emergency call 112 or 911."
+            "Ask for a call, take a break or stop: a few taps each. "
+            "In an emergency call 112 or 911."
         ),
         _("The page of the clinic: help, a call, a break"),
     )

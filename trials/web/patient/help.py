@@ -243,16 +243,15 @@ def take_mood() -> ResponseReturnValue:
     if not isinstance(sent, dict):
         return {"reason": "malformed"}, HTTPStatus.BAD_REQUEST
     typed = {name: str(sent.get(name, "")) for name in ("low", "thoughts")}
+    low = -1 if _missing(typed) else int(typed["low"])  # what is no answer, the service refuses
     at = now()
     try:
-        if _missing(typed):
-            raise ProtocolError(marked("Please answer both questions."))
         with transaction() as session:
             mood_services.answer_mood_questions(
                 session,
                 current_actor(),
                 own_trial(session, str(sent.get("trial", ""))),
-                low=int(typed["low"]),
+                low=low,
                 thoughts=typed["thoughts"],
                 key=_key_in(sent),
                 now=at,
