@@ -393,6 +393,8 @@ def test_a_phone_brings_answers_about_mood_days_later_and_once(phone: Phone):
     ],
 )
 def test_answers_about_mood_that_no_phone_of_ours_sends_are_refused(phone: Phone, sent, status):
+    if isinstance(sent, dict):
+        sent = {"trial": phone.trial.public_id, **sent}
     response = phone.client.post("/offline/mood", json=sent, headers=JSON)
 
     assert response.status_code == status
