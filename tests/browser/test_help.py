@@ -36,8 +36,10 @@ from trials.domain.red_flags import plain_words
 from trials.services.invitations import open_device
 from trials.services.red_flag_rules import rules
 from trials.services.screening import advice_for
+from trials.store.account import AccountRow
 from trials.store.alert import AlertRow
 from trials.store.database import open_engine, session_maker
+from trials.store.mood import MoodScreenRow
 from trials.store.safety_contact import SafetyContactRow
 from trials.store.trial import TrialRow
 from trials.web.reader import device_cookie
@@ -52,6 +54,10 @@ NOON = datetime(2026, 3, 1, 11, 0, tzinfo=UTC)
 DAY = date(2026, 3, 1)
 PATIENCE = 20_000
 STORE = "/static/offline/store.js"
+NO_SPACE = (
+    "IDBObjectStore.prototype.put = function () {"
+    "  throw new DOMException('no space', 'QuotaExceededError'); }; true"
+)
 LISTED = ("chest_pain", "rash", "tremor", "sweating", "shortness_of_breath", "oedema", "low_mood")
 WATCHED: Protocol = replace(
     PROTOCOL,
@@ -209,6 +215,23 @@ def test_without_a_network_help_is_shown_at_once_and_the_alert_follows_later(
     assert clinic.raised() == [("RF-SUICIDE", "diary")]
 
 
+def test_help_is_shown_whatever_is_missing_in_the_form(phone: "BrowserContext", clinic: Clinic):
+    page = at_home(phone, clinic)
+    phone.set_offline(True)
+    page.goto(f"{clinic.address}/diary/{DAY}")
+    page.get_by_text("Add a note").click()
+    page.locator("#note").fill("I want to die.")
+    page.get_by_role("button", name="Send my report").click()
+
+    page.get_by_text("Nearly done: something is missing").wait_for()
+    assert rules()["RF-SUICIDE"].text in page.locator("[data-advice-box]").inner_text()
+    assert page.evaluate("document.activeElement.closest('[data-advice-box]') !== null")
+    above, below = (
+        page.locator(f"[{box}]").bounding_box() for box in ("data-advice-box", "data-missing")
+    )
+    assert above["y"] < below["y"]
+
+
 def test_the_list_answers_at_once_and_tells_the_clinic(phone: "BrowserContext", clinic: Clinic):
     page = at_home(phone, clinic)
     page.goto(f"{clinic.address}/help-now")
@@ -228,14 +251,200 @@ def test_the_list_works_without_a_network_and_says_that_the_clinic_does_not_know
     page.goto(f"{clinic.address}/help-now")
     page.get_by_role("button", name="A fit or a blackout").click()
 
-    page.get_by_text("your clinic does not know yet").wait_for(timeout=PATIENCE)
+    page.locator(".lt-told").get_by_text("your clinic does not know yet").wait_for()
     assert rules()["RF-SEIZURE"].text in page.locator("[data-shown]").inner_text()
     assert clinic.raised() == []
 
     phone.set_offline(False)
-    page.goto(f"{clinic.address}/today")
-    wait_until(page, f"async () => !(await (await import('{STORE}')).readCalls()).length")
+    page.locator(".lt-told").get_by_text("Your clinic gets an alert.").wait_for()
     assert clinic.raised() == [("RF-SEIZURE", "button")]
+    assert not page.locator("[data-line=calls]").is_visible()
+
+
+def calls(page: "Page") -> list[str]:
+    """Return how the calls on the phone stand."""
+    return page.evaluate(
+        f"async () => (await (await import('{STORE}')).readCalls()).map((call) => call.state)"
+    )
+
+
+def press(page: "Page", clinic: Clinic, label: str = "A bad fall") -> None:
+    page.goto(f"{clinic.address}/help-now")
+    page.get_by_role("button", name=label).click()
+
+
+def test_a_call_that_waits_is_sent_again_by_the_open_page_and_warns_who_leaves(
+    phone: "BrowserContext", clinic: Clinic
+):
+    """As in browsers without Background Sync: nobody but the page tries again."""
+    phone.add_init_script(
+        "Object.defineProperty(ServiceWorkerRegistration.prototype, 'sync', { value: undefined })"
+    )
+    page = at_home(phone, clinic)
+    down = {"status": 503, "body": ""}
+    phone.route("**/offline/serious", lambda route: route.fulfill(**down))
+    press(page, clinic)
+    page.locator(".lt-told").get_by_text("your clinic does not know yet").wait_for()
+    assert page.locator("[data-line=calls]").get_by_text("+49 30 1234567").is_visible()
+
+    other = phone.new_page()
+    other.goto(f"{clinic.address}/device")
+    other.get_by_role("button", name="Leave on this device").click()
+    other.get_by_text("Not everything is sent yet").wait_for()
+    other.close()
+
+    phone.unroute("**/offline/serious")
+    page.locator(".lt-told").get_by_text("Your clinic gets an alert.").wait_for()
+    assert clinic.raised() == [("RF-FALL", "button")]
+
+
+def test_one_press_is_one_alert_though_its_answer_is_lost_and_somebody_acknowledges(
+    phone: "BrowserContext", clinic: Clinic
+):
+    page = at_home(phone, clinic)
+
+    def lose(route) -> None:
+        route.fetch()
+        route.abort()
+
+    phone.route("**/offline/serious", lose)
+    press(page, clinic)
+    page.locator(".lt-told").get_by_text("your clinic does not know yet").wait_for()
+    assert clinic.raised() == [("RF-FALL", "button")]
+    with session_maker(clinic.engine).begin() as session:
+        (row,) = session.scalars(select(AlertRow).where(AlertRow.rule == "RF-FALL"))
+        staff = session.scalars(select(AccountRow)).first()
+        row.acknowledged_at, row.acknowledged_by = evening(DAY), staff.id
+        row.escalates_at, row.deed = None, "Called."
+
+    phone.unroute("**/offline/serious")
+    page.evaluate("window.dispatchEvent(new Event('online'))")
+    page.locator(".lt-told").get_by_text("Your clinic gets an alert.").wait_for()
+    assert clinic.raised() == [("RF-FALL", "button")]
+
+
+def test_a_call_that_is_refused_stands_there_as_not_delivered(
+    phone: "BrowserContext", clinic: Clinic
+):
+    page = at_home(phone, clinic)
+    page.goto(f"{clinic.address}/help-now")
+    page.locator("[data-help]").evaluate("(place) => { place.dataset.trial = 'of-nobody'; }")
+    page.get_by_role("button", name="A bad fall").click()
+
+    page.locator("[data-shown]").get_by_text("Your clinic was not told").wait_for()
+    page.goto(f"{clinic.address}/today")
+    lost = page.locator("[data-line=lost]")
+    lost.get_by_text("Your clinic was not told").wait_for()
+    assert "There is no such trial." in lost.inner_text()
+    assert lost.get_by_role("link", name="+49 30 1234567").is_visible()
+    lost.get_by_role("button", name="Remove it from this phone").click()
+    lost.wait_for(state="hidden")
+    assert calls(page) == []
+    assert clinic.raised() == []
+
+
+def test_a_phone_that_is_no_longer_known_does_not_promise_to_tell_the_clinic(
+    phone: "BrowserContext", clinic: Clinic
+):
+    page = at_home(phone, clinic)
+    page.goto(f"{clinic.address}/help-now")
+    phone.clear_cookies()
+    page.get_by_role("button", name="A bad fall").click()
+
+    shown = page.locator("[data-shown]")
+    shown.get_by_text("This phone is no longer known there.").wait_for()
+    assert "as soon as there is" not in shown.inner_text()
+    assert calls(page) == ["waiting"]
+
+
+def answer_about_mood(page: "Page", low: str, thoughts: str) -> None:
+    page.get_by_role("radio", name=low, exact=True).check()
+    page.get_by_role("radio", name=thoughts, exact=True).check()
+    page.get_by_role("button", name="Send", exact=True).click()
+
+
+@pytest.mark.parametrize("kept", [False, True], ids=["open page", "kept page"])
+def test_dark_thoughts_without_a_network_are_answered_at_once_and_told_later(
+    phone: "BrowserContext", clinic: Clinic, kept: bool
+):
+    page = at_home(phone, clinic)
+    if not kept:
+        page.goto(f"{clinic.address}/mood")
+    phone.set_offline(True)
+    if kept:
+        page.goto(f"{clinic.address}/help-now")
+        page.get_by_role("link", name="Tell my clinic how I feel").click()
+    answer_about_mood(page, "Most days", "Often")
+
+    advice = page.locator("[data-advice-box]")
+    advice.get_by_text("Please read this now").wait_for()
+    assert rules()["RF-SUICIDE"].text in advice.inner_text()
+    assert advice.locator("a").first.get_attribute("href") == "tel:08001110111"
+    assert page.evaluate("document.activeElement.dataset.advice") == "RF-SUICIDE"
+    page.locator(".lt-told").get_by_text("your clinic does not know yet").wait_for()
+    assert Axe().run(page).response["violations"] == []
+    assert clinic.raised() == []
+    assert screens(clinic) == []
+
+    phone.set_offline(False)
+    page.get_by_text("Thank you for saying so.").wait_for()
+    assert advice.is_visible()
+    assert clinic.raised() == [("RF-SUICIDE", "screen")]
+    assert screens(clinic) == [(2, "often", DAY)]
+
+
+def screens(clinic: Clinic) -> list[tuple[int, str, date]]:
+    with session_maker(clinic.engine)() as session:
+        return [(row.low, row.thoughts, row.day) for row in session.scalars(select(MoodScreenRow))]
+
+
+def test_a_good_mood_waits_for_a_network_as_well(phone: "BrowserContext", clinic: Clinic):
+    page = at_home(phone, clinic)
+    page.goto(f"{clinic.address}/mood")
+    phone.set_offline(True)
+    answer_about_mood(page, "Never", "No")
+
+    page.get_by_role("heading", name="Saved on this phone").wait_for()
+    assert page.locator("[data-advice-box]").count() == 0
+    assert Axe().run(page).response["violations"] == []
+    phone.set_offline(False)
+    page.get_by_role("heading", name="Your answers are kept.").wait_for()
+    assert screens(clinic) == [(0, "no", DAY)]
+    assert clinic.raised() == []
+
+
+def test_advice_about_mood_does_not_wait_for_the_other_answer(
+    phone: "BrowserContext", clinic: Clinic
+):
+    page = at_home(phone, clinic)
+    page.goto(f"{clinic.address}/mood")
+    page.get_by_role("radio", name="At times").check()
+    page.get_by_role("button", name="Send", exact=True).click()
+
+    page.get_by_text("Nearly done: something is missing").wait_for()
+    assert rules()["RF-SUICIDE"].text in page.locator("[data-advice-box]").inner_text()
+    page.get_by_role("radio", name="Never").check()
+    page.wait_for_timeout(1_100)  # a second tap within a second is none
+    page.get_by_role("button", name="Send", exact=True).click()
+    page.get_by_text("Thank you for saying so.").wait_for()
+    assert clinic.raised() == [("RF-SUICIDE", "screen")]
+
+
+def test_a_phone_without_space_says_that_the_clinic_does_not_know(
+    phone: "BrowserContext", clinic: Clinic
+):
+    page = at_home(phone, clinic)
+    for path, name in (("help-now", "A bad fall"), ("mood", "")):
+        page.goto(f"{clinic.address}/{path}")
+        page.evaluate(NO_SPACE)
+        phone.set_offline(True)
+        if name:
+            page.get_by_role("button", name=name).click()
+        else:
+            answer_about_mood(page, "Never", "Often")
+        page.locator(".lt-told").get_by_text("Your clinic was not told").wait_for()
+        assert page.locator("[data-advice]").first.is_visible()
+        phone.set_offline(False)
 
 
 def test_without_a_network_every_address_of_help_has_the_numbers(

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
@@ -36,16 +36,22 @@ from tests.builders import (
     make_actor,
     make_running,
     make_site,
+    patient_actor,
     trial_days,
 )
 from tests.plugins.web import close_app, make_app
 from tests.services.test_photos import a_photo
 from trials.domain.blinding import Role
+from trials.domain.diary import Questionnaire
 from trials.services.corrections import propose_correction
 from trials.services.invitations import invite, open_device, revoke_all
+from trials.services.red_flag_rules import rules
+from trials.services.running import stop_trial
 from trials.store.account import PatientRow, SiteRow
+from trials.store.alert import alerts_of_trial
 from trials.store.database import open_engine, session_maker
 from trials.store.diary import DiaryEntryRow, find_day, latest_entry, revisions_of_day
+from trials.store.erasure import ErasureRow, remove_answers
 from trials.store.photo import PhotoRow
 from trials.store.trial import TrialRow
 from trials.web.patient import pack
@@ -63,6 +69,10 @@ BEFORE = DAY - timedelta(days=1)
 PHONE_NUMBER = "+49 30 1234567"
 PATIENCE = 60_000  # of a busy machine; what is there sooner is taken sooner
 MOST_AT_ONCE = 50
+NO_SPACE = (
+    "IDBObjectStore.prototype.put = function () {"
+    "  throw new DOMException('no space', 'QuotaExceededError'); }; true"
+)
 
 
 class Quiet(WSGIRequestHandler):
@@ -86,12 +96,16 @@ class Weather:
         delay: seconds that every answer takes longer.
         cut: how many answers to reports are lost, after the server has done its work.
         posts: how many reports arrived.
+        portal: whether a log-in page of a wifi answers in place of the server.
+        stuck: a report with these words in it makes the server fail; "" for none.
         busy: held by every request that is being worked on.
     """
 
     delay: float = 0.0
     cut: int = 0
     posts: int = 0
+    portal: bool = False
+    stuck: str = ""
     over: threading.Event = field(default_factory=threading.Event)
     busy: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(MOST_AT_ONCE))
 
@@ -103,6 +117,15 @@ class Weather:
                 self.over.wait(self.delay)
             is_report = environ["PATH_INFO"] == "/offline/entry"
             self.posts += is_report
+            if self.portal and environ["PATH_INFO"].startswith("/offline/"):
+                start("403 Forbidden", [("Content-Type", "text/html")])
+                return [b"<h1>Welcome to our hotel</h1>"]
+            if is_report and self.stuck:
+                body = environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))
+                environ["wsgi.input"] = BytesIO(body)
+                if self.stuck.encode() in body:
+                    start("500 Internal Server Error", [("Content-Type", "text/html")])
+                    return [b"<h1>Sorry</h1>"]
             with self.busy:
                 if is_report and self.cut:
                     self.cut -= 1
@@ -267,7 +290,7 @@ def wait_for(page: "Page", script: str) -> object:
 def wait_until_packed(page: "Page") -> None:
     """Wait until everything that is needed without a network is on the phone."""
     wait_for(page, "navigator.serviceWorker.ready.then(() => !!navigator.serviceWorker.controller)")
-    wait_for(page, "caches.open('lenitive-pages').then(c => c.keys()).then(k => k.length === 5)")
+    wait_for(page, "caches.open('lenitive-pages').then(c => c.keys()).then(k => k.length === 6)")
     wait_for(page, fact("edition"))
 
 
@@ -415,11 +438,10 @@ def test_an_answer_that_is_lost_after_the_commit_is_one_report(phone, house: Hou
     page = phone()
     house.weather.cut = 1
     report(page, 3)
-    put_away(page)
-    assert len(house.reports()) == 1
-    page.goto("/today")
 
-    page.get_by_text("Your report of Saturday, March 7 is kept.").wait_for()
+    page.get_by_text(
+        "Your report of Saturday, March 7 is kept."
+    ).wait_for()  # by the page or the worker
     assert house.weather.posts == 2
     assert [(entry.revision, entry.pain) for entry in house.reports()] == [(1, 3)]
     assert "another one" not in page.inner_text("main")
@@ -468,10 +490,7 @@ def test_a_full_phone_says_so_and_the_answers_stay(phone, house: House):
     page.locator("#note").fill("x" * 400)
     house.kill()
     # A real phone reports a full disk as the browser does here: the transaction is aborted.
-    page.evaluate(
-        "IDBObjectStore.prototype.put = function () {"
-        "  throw new DOMException('no space', 'QuotaExceededError'); }; true"
-    )
+    page.evaluate(NO_SPACE)
     send(page)
 
     page.get_by_text("Not saved: this phone has no space left").wait_for()
@@ -484,7 +503,51 @@ def test_a_full_phone_says_so_and_the_answers_stay(phone, house: House):
     assert [entry.pain for entry in house.reports()] == [9]
 
 
-def test_a_cleared_cookie_keeps_the_reports_until_the_link_is_opened_again(phone, house: House):
+def test_a_phone_that_filled_up_meanwhile_sends_what_it_has(phone, house: House):
+    """Not even the pack, which comes first, can be stored any more."""
+    page = phone()
+    save_without_network(page, house, 5, BEFORE)
+    save_without_network(page, house, 6)
+    page.context.add_init_script(NO_SPACE)
+    house.start()
+    page.goto("/today")
+
+    assert [entry.pain for entry in wait_for_report(house, day=BEFORE)] == [5]
+    assert [entry.pain for entry in wait_for_report(house)] == [6]
+
+
+def test_a_report_that_the_server_cannot_take_holds_up_no_other(phone, house: House):
+    page = phone()
+    save_without_network(page, house, 5, BEFORE)
+    save_without_network(page, house, 6)
+    house.weather.stuck = f'"day":"{BEFORE}"'
+    house.start()
+    page.goto("/today")
+    assert [entry.pain for entry in wait_for_report(house)] == [6]
+    page.get_by_text("One report is saved on this phone.").wait_for()
+    assert house.reports(BEFORE) == []
+
+    house.weather.stuck = ""
+    assert [entry.pain for entry in wait_for_report(house, day=BEFORE)] == [5]
+    wait_for(page, f"({in_store('entries', 'getAll()')}).then(e => e[0].state === 'sent')")
+
+
+def test_the_log_in_page_of_a_wifi_does_not_shut_the_phone_out(phone, house: House):
+    page = phone()
+    save_without_network(page, house, 5)
+    house.weather.portal = True
+    house.start()
+    page.goto("/today")
+    page.get_by_text("One report is saved on this phone.").wait_for()
+    assert page.evaluate(fact("access")) == "open"
+    assert not page.locator("[data-line=unknown]").is_visible()
+
+    house.weather.portal = False
+    assert [entry.pain for entry in wait_for_report(house)] == [5]
+
+
+def test_a_cleared_cookie_keeps_the_reports_until_a_new_link_is_opened(phone, house: House):
+    """The old link opened once: the phone must not send anybody back to it."""
     page = phone()
     save_without_network(page, house, 5)
     page.context.clear_cookies()
@@ -492,6 +555,9 @@ def test_a_cleared_cookie_keeps_the_reports_until_the_link_is_opened_again(phone
     page.goto("/today")
     page.wait_for_url("**/code")
     page.get_by_text("Your reports on this phone are safe, but not sent.").wait_for()
+    told = page.locator("[data-line=unknown]")
+    assert "ask your clinic for a new link or code" in told.inner_text()
+    assert told.get_by_role("link", name=PHONE_NUMBER).is_visible()
     assert house.reports() == []
 
     link = house.work(
@@ -559,6 +625,97 @@ def test_a_server_restored_from_a_backup_gets_back_what_it_had_acknowledged(
 
     (entry,) = wait_for_report(house)
     assert (entry.pain, entry.minutes_late) == (6, 0)
+
+
+def test_after_a_restore_calls_and_answers_about_mood_come_back_too(
+    phone, house: House, tmp_path: Path
+):
+    page = phone()
+    shutil.copy(house.path, tmp_path / "backup")
+    page.goto("/help-now")
+    page.get_by_role("button", name="A bad fall").tap()
+    page.locator(".lt-told").get_by_text("Your clinic gets an alert.").wait_for()
+    page.goto("/mood")
+    page.locator("#low-3").tap()
+    page.locator("#thoughts-3").tap()
+    page.get_by_role("button", name="Send", exact=True).tap()
+    page.get_by_text("Thank you for saying so.").wait_for()
+    both = {("RF-FALL", "button"), ("RF-SUICIDE", "screen")}
+    assert alerts(house) == both
+    house.kill()
+    for leftover in tmp_path.glob("lenitive.sqlite*"):
+        leftover.unlink()
+    shutil.copy(tmp_path / "backup", house.path)
+    assert alerts(house) == set()
+    house.start()
+    page.goto("/today")
+
+    deadline = time.monotonic() + PATIENCE / 1000
+    while alerts(house) != both and time.monotonic() < deadline:
+        page.wait_for_timeout(50)
+    assert alerts(house) == both
+
+
+def alerts(house: House) -> set[tuple[str, str]]:
+    return house.work(lambda s, t: {(a.rule, a.source) for a in alerts_of_trial(s, t.id)})
+
+
+def test_what_was_removed_at_the_clinic_is_forgotten_by_the_phone_without_a_word(
+    phone, house: House
+):
+    page = phone()
+    report(page, 5, BEFORE)
+    page.get_by_text("is kept.").first.wait_for()
+    save_without_network(page, house, 6)
+
+    def remove(session: Session, trial: TrialRow) -> None:
+        at = datetime.now(UTC)
+        patient = patient_actor(trial.patient)
+        stop_trial(session, patient, trial, revision=trial.revision, reason="Enough.", now=at)
+        session.add(ErasureRow(trial_id=trial.id, at=at, author=patient.public_id, removed={}))
+        session.flush()
+        remove_answers(session, trial.id)
+
+    house.work(remove)
+    house.start()
+    page.goto("/today")
+
+    wait_for(page, f"({in_store('entries', 'getAll()')}).then(e => e.length === 0)")
+    page.goto("/today")
+    page.wait_for_load_state("networkidle")
+    assert "could not be taken" not in page.inner_text("main")
+    assert house.reports(BEFORE) == house.reports() == []
+
+
+def test_of_several_trials_the_phone_says_which_diary_works_without_a_network(phone, house: House):
+    def add_two(session: Session, trial: TrialRow) -> str:
+        asking = replace(PROTOCOL, questionnaire=Questionnaire(rescue="paracetamol 500 mg"))
+        clinician, now = clinician_of(session), evening(DAY)
+        other, main = (make_running(session, clinician, now, p) for p in (asking, PROTOCOL))
+        other.patient_id = main.patient_id = trial.patient_id
+        return other.public_id
+
+    other = house.work(add_two)
+    page = phone()
+    page.goto(f"/diary/{DAY}?trial={other}")
+    fill(page, 3)
+    page.locator("input[name=rescue_doses][value=more]").check(force=True)
+    page.locator("#more_doses").fill("20")  # a medicine that the main trial does not know
+    house.kill()
+    send(page)
+    page.get_by_text(rules()["RF-OVERDOSE"].text).wait_for()
+    put_away(page)
+    page.goto(f"/diary/{DAY}?trial={other}")
+    page.get_by_text("The diary of this trial needs a network").wait_for()
+    assert not page.get_by_text("Your diary works without one.").is_visible()
+    page.get_by_role("link", name="To my diary").tap()
+    page.get_by_role("link", name="Fill in the diary of Saturday, March 7").wait_for()
+    page.goto("/entries")
+    page.get_by_text("Your diary works without one.").wait_for()
+
+    house.start()
+    page.goto("/today")
+    page.get_by_text("Your report of Saturday, March 7 is kept.").wait_for()
 
 
 def test_a_new_version_takes_over_and_sends_what_the_old_one_kept(
@@ -659,6 +816,7 @@ def test_no_answer_and_no_name_is_kept_in_a_page_on_the_phone(phone, house: Hous
         "/offline/diary",
         "/offline/diary?earlier=1",
         "/offline/help",
+        "/offline/mood",
         "/offline/today",
     ]
     name = house.work(lambda _s, t: t.patient.name)

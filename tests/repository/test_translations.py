@@ -139,7 +139,6 @@ NEVER_SAID = {
     "trials/domain/protocol.py": "refuses a protocol, likewise",
     "trials/keys.py": "a record that does not open stops the request, and says so to the operator",
     "trials/services/accounts.py": "patients have no account; the demonstration's first page looks",
-    "trials/services/alerts.py": "a patient's deed raises alerts; only staff settle them",
     "trials/services/allocation.py": "a patient asks what is known or which box it is: no refusal",
     "trials/services/analysis.py": "asked for the result only in a state in which there is one",
     "trials/services/help_numbers.py": "read by patients, refused to an administrator",

@@ -296,6 +296,24 @@ def test_a_phone_brings_what_was_pressed_days_ago(phone: Phone):
         assert (alert.rule, alert.day) == ("RF-SEIZURE", DAY)
 
 
+def test_a_press_that_is_sent_again_after_somebody_looked_raises_nothing_new(phone: Phone):
+    sent = {"key": str(uuid4()), "rule": "RF-FALL", "trial": phone.trial.public_id}
+    with at(EVENING):
+        assert phone.client.post("/offline/serious", json=sent, headers=JSON).status_code == 200
+        with phone.sessions.begin() as session:
+            (alert,) = session.scalars(select(AlertRow)).all()
+            alert.acknowledged_at, alert.acknowledged_by = EVENING, phone.trial.clinician_id
+            alert.escalates_at = None
+        again = phone.client.post("/offline/serious", json=sent, headers=JSON)
+        another = {**sent, "key": str(uuid4())}
+        alerts_after_again = phone.alerts()
+        phone.client.post("/offline/serious", json=another, headers=JSON)
+
+    assert again.get_json() == {"told": "RF-FALL"}
+    assert alerts_after_again == [("RF-FALL", "button")]
+    assert phone.alerts() == [("RF-FALL", "button")] * 2
+
+
 @pytest.mark.parametrize("claimed", [None, "x", 10**30, -(10**30), 0, 4 * 10**12])
 def test_a_phone_with_a_mad_clock_is_believed_as_far_as_possible(phone: Phone, claimed):
     sent = {"rule": "RF-FALL", "trial": phone.trial.public_id, "at": claimed}
@@ -486,6 +504,47 @@ def test_whoever_does_not_say_no_reads_whom_to_call(phone: Phone, thoughts: str)
     assert rules()["RF-SUICIDE"].text in page
     assert "tel:08001110111" in page
     assert phone.alerts() == [("RF-SUICIDE", "screen")]
+
+
+def test_a_phone_brings_answers_about_mood_days_later_and_once(phone: Phone):
+    sent = {
+        "key": str(uuid4()),
+        "trial": phone.trial.public_id,
+        "at": round(EVENING.timestamp() * 1000),
+        "low": "2",
+        "thoughts": "often",
+    }
+    with at(EVENING + timedelta(days=3)):
+        for _again in range(2):
+            response = phone.client.post("/offline/mood", json=sent, headers=JSON)
+            assert response.get_json() == {"kept": True}
+        asked = {"keys": [], "moods": [sent["key"], str(uuid4())]}
+        known = phone.client.post("/offline/check", json=asked, headers=JSON).get_json()
+
+    with phone.sessions() as session:
+        (row,) = session.scalars(select(MoodScreenRow)).all()
+        assert (row.low, row.thoughts, row.day) == (2, "often", DAY)
+    assert phone.alerts() == [("RF-SUICIDE", "screen")]
+    assert known["unknown_calls"] == asked["moods"][1:]
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        ([], 400),
+        ({"low": "1", "thoughts": "no", "trial": "of-nobody"}, 404),
+        ({"low": "9", "thoughts": "no"}, 422),
+        ({"low": ["1"], "thoughts": "no"}, 422),
+    ],
+)
+def test_answers_about_mood_that_no_phone_of_ours_sends_are_refused(phone: Phone, sent, status):
+    if isinstance(sent, dict):
+        sent = {"trial": phone.trial.public_id, **sent}
+    response = phone.client.post("/offline/mood", json=sent, headers=JSON)
+
+    assert response.status_code == status
+    assert response.get_json()["reason"]
+    assert phone.alerts() == []
 
 
 def test_whoever_says_no_goes_back_to_today(phone: Phone):

@@ -604,9 +604,14 @@ def test_a_photo_follows_its_report_once_and_a_lost_one_is_asked_for(clinic: Cli
         found = phone.client.post("/offline/check", json=asked, headers=JSON)
 
     assert (before.status_code, before.json["reason"]) == (409, "closed")
-    assert missing.json == {"unknown": [], "unknown_photos": [key]}
+    assert missing.json == {
+        "unknown": [],
+        "unknown_photos": [key],
+        "unknown_calls": [],
+        "erased": [],
+    }
     assert [answer.json for answer in sent] == [{"kept": True}] * 2
-    assert found.json == {"unknown": [], "unknown_photos": []}
+    assert found.json == {"unknown": [], "unknown_photos": [], "unknown_calls": [], "erased": []}
     with clinic.sessions() as session:
         assert len(session.scalars(select(PhotoRow.id)).all()) == 1
 
@@ -630,4 +635,4 @@ def test_a_photo_that_is_none_or_of_somebody_else_is_refused_with_a_sentence(cli
 def test_without_a_diary_no_form_is_kept(clinic: Clinic):
     phone = clinic.phone(make=make_ready)
     with at(EVENING):
-        assert set(phone.pack().json["shells"]) == {"today", "away", "help"}
+        assert set(phone.pack().json["shells"]) == {"today", "away", "help", "mood"}

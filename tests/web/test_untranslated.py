@@ -77,6 +77,7 @@ PAGES = {
         "/offline/diary?earlier=1",
         "/offline/away",
         "/offline/help",
+        "/offline/mood",
         "/help",
         "/help-now",
         "/mood",

@@ -89,6 +89,7 @@ def answer_mood_questions(
     thoughts: str,
     key: str,
     now: datetime,
+    answered: datetime | None = None,
 ) -> MoodScreenRow:
     """Keep the answers, once for each form; anything but "no" to the second raises an alert.
 
@@ -100,6 +101,7 @@ def answer_mood_questions(
         thoughts: of self-harm, one of ``THOUGHTS``.
         key: of the form; sending it again changes nothing.
         now: UTC instant.
+        answered: when it was answered, if it waited on a phone.
 
     Raises:
         ProtocolError: a question is not answered.
@@ -115,7 +117,7 @@ def answer_mood_questions(
         trial_id=trial.id,
         idempotency_key=key,
         occasion=(occasion_due(session, trial, now) or Occasion.OWN).value,
-        day=local_day(now, readable_zone(trial.timezone)),
+        day=local_day(answered or now, readable_zone(trial.timezone)),
         low=low,
         thoughts=thoughts,
         answered_at=now,

@@ -56,6 +56,7 @@ DEEDS: Mapping[str, str] = {
     "add_photo": _("Photo added"),
     "erase_answers": _("Answers removed, as agreed"),
     "raise_alert": _("Alert raised"),
+    "tell_serious": _("Clinic told on the page of help"),
     "acknowledge_alert": _("Alert acknowledged"),
     "answer_mood_questions": _("Questions about mood answered"),
     "record_adverse_event": _("Serious adverse event recorded"),

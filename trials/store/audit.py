@@ -1,6 +1,6 @@
 """The audit trail: rows that are only ever added, each tied to the one before."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from typing import TypedDict
 
@@ -63,6 +63,16 @@ class NewRecord(TypedDict):
     why: str
     site_id: int | None
     trial_id: int | None
+
+
+def recorded_subjects(
+    session: Session, trial_ids: Collection[int], action: str, subjects: Collection[str]
+) -> set[str]:
+    """Return on which of these subjects the deed was done in these trials."""
+    query = select(AuditRow.subject).where(
+        AuditRow.trial_id.in_(trial_ids), AuditRow.action == action, AuditRow.subject.in_(subjects)
+    )
+    return set(session.scalars(query))
 
 
 def add_records(session: Session, new: Sequence[NewRecord]) -> None:

@@ -1,5 +1,6 @@
 """That the answers of a trial were removed: the only key that lets the database remove them."""
 
+from collections.abc import Collection
 from datetime import datetime
 
 from sqlalchemy import ForeignKey, delete, func, select, update
@@ -33,6 +34,12 @@ class ErasureRow(Base, kw_only=True):
 def erasure_of(session: Session, trial_id: int) -> ErasureRow | None:
     """Return the erasure of a trial, or None."""
     return session.scalar(select(ErasureRow).where(ErasureRow.trial_id == trial_id))
+
+
+def erased_trials(session: Session, trial_ids: Collection[int]) -> set[int]:
+    """Return of which of these trials the answers were removed."""
+    query = select(ErasureRow.trial_id).where(ErasureRow.trial_id.in_(trial_ids))
+    return set(session.scalars(query))
 
 
 def count_answers(session: Session, trial_id: int) -> dict[str, int]:

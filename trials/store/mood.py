@@ -1,5 +1,6 @@
 """Answers to the two questions about mood; only added, never changed."""
 
+from collections.abc import Collection
 from datetime import date, datetime
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, select
@@ -47,3 +48,13 @@ def last_screen(session: Session, trial_id: int) -> MoodScreenRow | None:
 def screen_with_key(session: Session, key: str) -> MoodScreenRow | None:
     """Return the answers that were sent under this key, if they arrived before."""
     return session.scalar(select(MoodScreenRow).where(MoodScreenRow.idempotency_key == key))
+
+
+def screen_keys_kept(
+    session: Session, trial_ids: Collection[int], keys: Collection[str]
+) -> set[str]:
+    """Return under which of these keys answers arrived in these trials."""
+    query = select(MoodScreenRow.idempotency_key).where(
+        MoodScreenRow.trial_id.in_(trial_ids), MoodScreenRow.idempotency_key.in_(keys)
+    )
+    return set(session.scalars(query))

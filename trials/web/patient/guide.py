@@ -109,7 +109,10 @@ def _diary() -> tuple[str, str, str]:
 def _offline() -> tuple[str, str, str]:
     return (
         _("It works without a network"),
-        _("Your answers stay on the phone and are sent later. Nothing gets lost."),
+        _(
+            "Your diary and calls for help stay on the phone and are sent later. "
+            "Other pages need a network."
+        ),
         _("The page without a network, with the diary open all the same"),
     )
 
@@ -117,7 +120,10 @@ def _offline() -> tuple[str, str, str]:
 def _clinic() -> tuple[str, str, str]:
     return (
         _("You can always stop"),
-        _("Ask for a call, take a break or stop: one tap. In an emergency call 112 or 911."),
+        _(
+            "Ask for a call, take a break or stop: a few taps each. "
+            "In an emergency call 112 or 911."
+        ),
         _("The page of the clinic: help, a call, a break"),
     )
 

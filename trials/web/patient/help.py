@@ -23,9 +23,9 @@ from trials.domain.errors import NotFoundError, ProtocolError
 from trials.domain.red_flags import Call, Rule, Urgency
 from trials.domain.words import marked
 from trials.services import mood as mood_services
-from trials.services.alerts import raise_alert
 from trials.services.help_numbers import help_numbers
 from trials.services.red_flag_rules import SUICIDE, rules
+from trials.services.serious import tell_serious
 from trials.store.trial import TrialRow
 from trials.web.access import open_to_patient
 from trials.web.edge import current_actor, current_patient, now, sentence_of, status_of, transaction
@@ -88,13 +88,13 @@ def shell_help() -> ResponseReturnValue:
 
 @bp.post("/help-now")
 @open_to_patient
-def tell_serious() -> ResponseReturnValue:
+def press_serious() -> ResponseReturnValue:
     """Tell the clinic that something serious happened."""
     rule = _pressed(request.form.get("rule", ""))
     at = now()
     with transaction() as session:
         choice = choose_trial(session)
-        _raise(session, choice.trial, rule, happened=at, at=at)
+        _tell(session, choice.trial, rule, key=str(uuid4()), happened=at, at=at)
         address = choice.address("help_now", told=rule.id)
     return redirect(address, code=303)
 
@@ -111,15 +111,8 @@ def take_serious() -> ResponseReturnValue:
         rule = _pressed(str(sent.get("rule", "")))
         with transaction() as session:
             trial = own_trial(session, str(sent.get("trial", "")))
-            claimed = sent.get("at")
-            _raise(
-                session,
-                trial,
-                rule,
-                happened=_pressed_at(claimed, at),
-                at=at,
-                submission=f"pressed:{claimed}" if type(claimed) is int else "",
-            )
+            happened = _pressed_at(sent.get("at"), at)
+            _tell(session, trial, rule, key=_key_in(sent), happened=happened, at=at)
     except (NotFoundError, ProtocolError) as problem:
         return {"reason": "unknown_thing", "error": sentence_of(problem)}, status_of(problem)
     return {"told": rule.id}
@@ -147,26 +140,19 @@ def _pressed_at(claimed: object, at: datetime) -> datetime:
     return min(max(found, at - LONGEST_WAIT), at)
 
 
-def _raise(
-    session: Session,
-    trial: TrialRow,
-    rule: Rule,
-    *,
-    happened: datetime,
-    at: datetime,
-    submission: str = "",
+def _key_in(sent: Mapping[str, object]) -> str:
+    """Return the phone's key; for one that sends none the instant of the press, or a new one."""
+    key, pressed = sent.get("key"), sent.get("at")
+    if isinstance(key, str) and KEY.fullmatch(key):
+        return key
+    return f"pressed-{pressed}" if type(pressed) is int else str(uuid4())
+
+
+def _tell(
+    session: Session, trial: TrialRow, rule: Rule, *, key: str, happened: datetime, at: datetime
 ) -> None:
-    raise_alert(
-        session,
-        current_actor(),
-        trial,
-        rule=rule.id,
-        urgency=rule.urgency,
-        source="button",
-        day=local_day(happened, readable_zone(trial.timezone)),
-        now=at,
-        submission=submission,
-    )
+    day = local_day(happened, readable_zone(trial.timezone))
+    tell_serious(session, current_actor(), trial, rule, key=key, day=day, now=at)
 
 
 def _help_page(session: Session, told: Rule | None) -> HelpPage:
@@ -176,7 +162,7 @@ def _help_page(session: Session, told: Rule | None) -> HelpPage:
     action, mood, trial = "", "", ""
     if own_trials(session):
         choice = choose_trial(session)
-        action, mood = choice.address("tell_serious"), choice.address("mood")
+        action, mood = choice.address("press_serious"), choice.address("mood")
         trial = choice.trial.public_id
         listed = sorted((r for r in rules().values() if r.button), key=_by_urgency)
         things = tuple(
@@ -204,17 +190,23 @@ class MoodPage:
 
     Attributes:
         calls: the crisis line first.
-        key: of this form.
+        advice: what to read after any answer but "no" to the second question.
+        key: of this form; "" on the page that a phone keeps.
         action: where it goes.
         back: the first page.
+        owner: public id of the patient, for what waits on the phone.
+        trial: public id of the trial.
         typed: what was chosen, after an error.
         errors: sentences by field.
     """
 
     calls: tuple[CallLine, ...]
+    advice: Advice
     key: str
     action: str
     back: str
+    owner: str
+    trial: str
     typed: Mapping[str, str] = field(default_factory=dict)
     errors: FieldErrors = field(default_factory=dict)
 
@@ -234,6 +226,42 @@ def mood() -> ResponseReturnValue:
     with transaction() as session:
         page = _mood_page(session, key=str(uuid4()))
     return render("mood", page)
+
+
+@bp.get("/offline/mood")
+@open_to_patient
+def shell_mood() -> ResponseReturnValue:
+    """Return the same page as a phone keeps it for times without a network."""
+    with transaction() as session:
+        page = _mood_page(session, key="")
+    return render("mood", page, signed_in_as="", languages=())
+
+
+@bp.post("/offline/mood")
+@open_to_patient
+def take_mood() -> ResponseReturnValue:
+    """Take what was answered on a phone, now or days ago; the phone has shown the advice."""
+    sent = request.get_json(silent=True)
+    if not isinstance(sent, dict):
+        return {"reason": "malformed"}, HTTPStatus.BAD_REQUEST
+    typed = {name: str(sent.get(name, "")) for name in ("low", "thoughts")}
+    low = -1 if _missing(typed) else int(typed["low"])  # what is no answer, the service refuses
+    at = now()
+    try:
+        with transaction() as session:
+            mood_services.answer_mood_questions(
+                session,
+                current_actor(),
+                own_trial(session, str(sent.get("trial", ""))),
+                low=low,
+                thoughts=typed["thoughts"],
+                key=_key_in(sent),
+                now=at,
+                answered=_pressed_at(sent.get("at"), at),
+            )
+    except (NotFoundError, ProtocolError) as problem:
+        return {"reason": "unknown_thing", "error": sentence_of(problem)}, status_of(problem)
+    return {"kept": True}
 
 
 @bp.post("/mood")
@@ -294,12 +322,16 @@ def _mood_page(
     typed: Mapping[str, str] | None = None,
     errors: FieldErrors | None = None,
 ) -> MoodPage:
-    choice = choose_trial(session)
+    choice, patient = choose_trial(session), current_patient()
+    numbers = help_numbers(session, patient.site)
     return MoodPage(
-        calls=calls_for(help_numbers(session, current_patient().site), Call.CRISIS),
+        calls=calls_for(numbers, Call.CRISIS),
+        advice=advice_of(numbers, [rules()[SUICIDE]])[0],
         key=key,
         action=choice.address("answer_mood"),
         back=choice.address("today"),
+        owner=patient.public_id,
+        trial=choice.trial.public_id,
         typed=typed or {},
         errors=errors or {},
     )

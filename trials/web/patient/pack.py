@@ -8,6 +8,7 @@ says that there is no network. Neither holds an answer, a name or a result.
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from functools import cache
@@ -57,8 +58,11 @@ FILES = (
     "img/favicon.svg",
     "img/icon-192.png",
     "offline/advice.js",
+    "offline/calls.js",
     "offline/diary.js",
+    "offline/form.js",
     "offline/help.js",
+    "offline/mood.js",
     "offline/page.js",
     "offline/sender.js",
     "offline/shell.js",
@@ -75,7 +79,7 @@ FILES = (
 """The files that the shells need."""
 
 
-OFFLINE_ROUTES = ("pack", "check_kept", "take_entry", "take_photo", "take_serious")
+OFFLINE_ROUTES = ("pack", "check_kept", "take_entry", "take_photo", "take_serious", "take_mood")
 """What a phone's script asks for and sends to."""
 
 
@@ -167,12 +171,15 @@ def _shells() -> dict[str, str]:
         "earlier": url_for("patient.shell_diary", earlier=1),
         "away": url_for("patient.shell_away"),
         "help": url_for("patient.shell_help"),
+        "mood": url_for("patient.shell_mood"),
     }
 
 
-def _shells_of(trial: TrialRow | None) -> dict[str, str]:
+def _shells_of(own: Sequence[TrialRow], under_way: TrialRow | None) -> dict[str, str]:
     """Return the pages to keep: where no diary is kept there is no form to be had."""
-    without = () if trial is not None else ("diary", "earlier")
+    without = {"diary", "earlier"} if under_way is None else set()
+    if not own:
+        without.add("mood")
     return {name: address for name, address in _shells().items() if name not in without}
 
 
@@ -197,23 +204,22 @@ def pack() -> ResponseReturnValue:
     at = now()
     with transaction() as session:
         patient = current_patient()
-        trial = _trial_under_way(session)
-        content = _pack(session, patient, trial, at)
+        content = _pack(session, patient, own_trials(session), at)
     # Not escaped: a box number must read as it does on a page, or tests could not find it.
     response = Response(json.dumps(content, ensure_ascii=False), mimetype="application/json")
     response.headers["X-CSRFToken"] = generate_csrf()
     return response
 
 
-def _trial_under_way(session: Session) -> TrialRow | None:
+def _under_way(own: Sequence[TrialRow]) -> TrialRow | None:
     """Return the patient's main trial, if its diary is being kept."""
-    own = own_trials(session)
     return own[0] if own and own[0].current_state in UNDER_WAY else None
 
 
 def _pack(
-    session: Session, patient: PatientRow, trial: TrialRow | None, at: datetime
+    session: Session, patient: PatientRow, own: Sequence[TrialRow], at: datetime
 ) -> dict[str, object]:
+    trial = _under_way(own)
     content: dict[str, object] = {
         "owner": patient.public_id,
         "now": _milliseconds(at),
@@ -222,10 +228,11 @@ def _pack(
         "place": "",
         "clinic": {"name": patient.site.name, "phone": patient.site.phone},
         "kept_days": KEPT_ALONG.days,
-        "shells": _shells_of(trial),
+        "shells": _shells_of(own, trial),
         "trial": "",
         "days": [],
         "safety": None,
+        "kits": {t.public_id: _safety(session, t) for t in own if t.current_state in UNDER_WAY},
     }
     questionnaire: object = None
     if trial is not None:
@@ -239,7 +246,8 @@ def _pack(
             "safety": _safety(session, trial),
         }
     calls = help_numbers(session, patient.site)  # they stand on the shells
-    kept = [version(), content["lang"], content["clinic"], questionnaire, calls]
+    named = own[0].public_id if own else ""  # so does the main trial
+    kept = [version(), content["lang"], content["clinic"], questionnaire, calls, named]
     return content | {"edition": canonical_hash(kept)[:16]}
 
 
@@ -321,7 +329,7 @@ def shell_away() -> ResponseReturnValue:
 def shell_diary() -> ResponseReturnValue:
     """Return the diary's form of no day; a script fills in which."""
     with transaction() as session:
-        trial = _trial_under_way(session)
+        trial = _under_way(own_trials(session))
         if trial is None:
             raise StateError(marked("No diary is kept at present."))
         questionnaire = diary.ordered_questionnaire(session, trial)

@@ -21,7 +21,11 @@ from trials.domain.diary import FieldErrors
 from trials.domain.diary_form import check_answers, readable_answers
 from trials.domain.errors import DiaryClosedError, NotFoundError, PhotoError
 from trials.services import diary, photos
+from trials.services.erasure import is_erased
+from trials.services.serious import calls_kept
 from trials.store.diary import keys_kept
+from trials.store.erasure import erased_trials
+from trials.store.mood import screen_keys_kept
 from trials.store.photo import photo_keys_kept
 from trials.store.trial import frozen_protocol
 from trials.web.access import open_to_patient
@@ -68,24 +72,33 @@ class Submission:
 @bp.post("/offline/check")
 @open_to_patient
 def check_kept() -> ResponseReturnValue:
-    """Say which reports, that the phone has a receipt for, are not here (any more).
+    """Say what, that the phone was told is kept, is not here (any more).
 
-    After the database was restored from a backup some may be missing. The phone still has them
-    and sends them again.
+    After the database was restored from a backup some reports, photos, calls and answers about
+    mood may be missing. The phone still has them and sends them again. Of trials whose answers
+    the patient had removed it forgets them.
     """
     try:
         sent = _mapping(_json())
         keys = _read_keys(sent.get("keys"))
         photographed = _read_keys(sent.get("photos", []))
+        calls = _read_keys(sent.get("calls", []))
+        moods = _read_keys(sent.get("moods", []))
+        asked = _read_trials(sent.get("trials", []))
     except MalformedError:
         return _malformed()
     author = current_actor().public_id
     with transaction() as session:
         kept = keys_kept(session, author, keys)
         photos_kept = photo_keys_kept(session, author, photographed)
+        own = {trial.id: trial.public_id for trial in own_trials(session)}
+        told = calls_kept(session, own, calls) | screen_keys_kept(session, own, moods)
+        erased = {own[trial_id] for trial_id in erased_trials(session, own)}
     return {
         "unknown": [key for key in keys if key not in kept],
         "unknown_photos": [key for key in photographed if key not in photos_kept],
+        "unknown_calls": [key for key in [*calls, *moods] if key not in told],
+        "erased": [trial for trial in asked if trial in erased],
     }
 
 
@@ -127,19 +140,27 @@ def take_entry() -> ResponseReturnValue:
         with transaction() as session:
             return _keep(session, sent, at)
     except (DiaryClosedError, NotFoundError) as problem:
-        _watch_refused(sent, at)
-        told = {"reason": "closed", "error": with_day_in_words(problem)}
+        erased = _watch_refused(sent, at)
+        told = {
+            "reason": "erased" if erased else "closed",
+            "error": with_day_in_words(problem),
+        }
         return told, HTTPStatus.CONFLICT
 
 
-def _watch_refused(sent: Submission, at: datetime) -> None:
-    """Raise the red flags of a report that is not kept; the phone has shown the advice."""
+def _watch_refused(sent: Submission, at: datetime) -> bool:
+    """Raise the red flags of a report that is not kept; the phone has shown the advice.
+
+    Returns:
+        Whether the answers of its trial were removed: then the phone forgets this one, too.
+    """
     with transaction() as session:
         trial = next((t for t in own_trials(session) if t.public_id == sent.trial), None)
         if trial is not None and frozen_protocol(session, trial.id) is not None:
             asked = diary.questionnaire_of(session, trial)
             answers = readable_answers(asked, sent.fields)
             watch_refused(session, trial, _day_in(sent.day, at), answers, at, key=sent.key)
+        return trial is not None and is_erased(session, trial)
 
 
 def _day_in(text: str, at: datetime) -> date:
@@ -251,6 +272,14 @@ def _read_keys(keys: object) -> list[str]:
     if not all(isinstance(key, str) and KEPT_KEY.fullmatch(key) for key in keys):
         raise MalformedError
     return keys
+
+
+def _read_trials(names: object) -> list[str]:
+    if not isinstance(names, list) or len(names) > MOST_KEYS:
+        raise MalformedError
+    if not all(isinstance(name, str) and len(name) <= 64 for name in names):
+        raise MalformedError
+    return names
 
 
 def _json() -> object:

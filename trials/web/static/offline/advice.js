@@ -55,10 +55,11 @@ export const flagsIn = (kit, fields) => {
 };
 
 // Put what to do on top of the page; what stood there from an earlier attempt goes.
-export const showAdvice = async (fields) => {
+export const showAdvice = async (fields, trial) => {
   const main = document.querySelector("main");
   main.querySelector("[data-advice-box]")?.remove();
-  const kit = (await readFact("pack"))?.safety;
+  const pack = await readFact("pack");
+  const kit = pack?.kits?.[trial] ?? pack?.safety; // each trial has rules of its own
   const flags = kit ? flagsIn(kit, fields) : [];
   if (!flags.length) return;
   const place = document.createElement("div");

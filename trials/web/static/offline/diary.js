@@ -2,6 +2,7 @@
 // kept before it is. Without this file the form is sent as forms always were.
 import { findEntry, readEntries, readFact, saveEntry, dropEntry } from "./store.js";
 import { showAdvice } from "./advice.js";
+import { clearErrors, showErrors, showPanel, unlock } from "./form.js";
 import { addresses, askBackgroundSync, copy, ownNews, paint, sendNow } from "./page.js";
 
 const form = document.querySelector("form[data-diary]");
@@ -32,50 +33,6 @@ const missing = () => {
   }
   if (chosen("note").trim().length > 500) fields.push("note");
   return fields;
-};
-
-const clearErrors = () => {
-  document.querySelector("[data-missing]")?.remove();
-  for (const line of form.querySelectorAll("[data-error-line]")) line.remove();
-  for (const part of form.querySelectorAll(".lt-scale--error")) {
-    part.classList.remove("lt-scale--error");
-    part.removeAttribute("aria-describedby");
-  }
-};
-
-const showErrors = (fields, sentences = {}) => {
-  const summary = copy("diary-missing");
-  for (const link of summary.querySelectorAll("a")) {
-    const name = link.hash.slice(1);
-    if (!fields.includes(name)) {
-      link.closest("li").remove();
-      continue;
-    }
-    if (sentences[name]) link.textContent = sentences[name];
-    const group = document.getElementById(name)?.closest("fieldset");
-    if (!group) continue;
-    const line = copy("diary-error", { sentence: link.textContent });
-    line.firstElementChild.id = `${name}-error`;
-    group.classList.add("lt-scale--error");
-    group.setAttribute("aria-describedby", `${name}-error`);
-    group.querySelector("legend").after(line);
-  }
-  const box = document.createElement("div");
-  box.dataset.missing = "";
-  box.append(summary);
-  form.closest("main").prepend(box);
-  if (!document.title.startsWith(form.dataset.error)) {
-    document.title = `${form.dataset.error} ${document.title}`;
-  }
-  const head = box.firstElementChild;
-  head.tabIndex = -1;
-  head.focus();
-  head.scrollIntoView({ block: "start" });
-};
-
-const unlock = () => {
-  delete form.dataset.sent;
-  form.removeAttribute("aria-busy");
 };
 
 const sameFields = (one, other) => JSON.stringify(one) === JSON.stringify(other);
@@ -131,38 +88,29 @@ const makeEntry = async () => {
   };
 };
 
-const showPanel = (id, values) => {
-  const main = form.closest("main");
-  const state = document.getElementById("offline");
-  document.querySelector("[data-missing]")?.remove();
-  const advice = main.querySelectorAll("[data-advice-box]"); // stays until the page is left
-  main.replaceChildren(...advice, copy(id, values), state);
-  if (advice.length) return;
-  const title = main.querySelector("h1");
-  title.tabIndex = -1;
-  title.focus();
-  window.scrollTo(0, 0);
-};
-
 const toThanks = (entry) => {
   location.assign(`/diary/${entry.day}/thanks?trial=${entry.trial}&key=${entry.key}`);
 };
 
 const showOutcome = async (key) => {
   const entry = await findEntry(key);
-  if (entry?.state === "sent") {
+  if (!entry) {
+    location.assign("/today"); // of a trial whose answers were removed: that page says how it stands
+    return true;
+  }
+  if (entry.state === "sent") {
     await saveEntry({ ...entry, told: true });
     toThanks(entry);
     return true;
   }
-  if (entry?.state === "refused" && entry.errors) {
+  if (entry.state === "refused" && entry.errors && form.isConnected) {
     await dropEntry(key); // it still stands in the form
-    unlock();
-    clearErrors();
-    showErrors(Object.keys(entry.errors), entry.errors);
+    unlock(form);
+    clearErrors(form);
+    showErrors(form, Object.keys(entry.errors), entry.errors);
     return true;
   }
-  if (entry?.state === "refused") {
+  if (entry.state === "refused") {
     showPanel("diary-refused", { day: entry.day_name, problem: entry.problem });
     return true;
   }
@@ -183,7 +131,7 @@ const withoutStore = async () => {
   } catch {
     // no network either
   }
-  unlock();
+  unlock(form);
   document.querySelector("[data-full]")?.remove();
   const told = copy("diary-full");
   told.firstElementChild.dataset.full = "";
@@ -192,14 +140,15 @@ const withoutStore = async () => {
 };
 
 const submit = async () => {
-  clearErrors();
+  clearErrors(form);
+  // First of all, and whatever is missing; without a pack or a store there is none to show.
+  await showAdvice(Object.fromEntries(new FormData(form)), form.dataset.trial).catch(() => {});
   const fields = missing();
   if (fields.length) {
-    unlock();
-    showErrors(fields);
+    unlock(form);
+    showErrors(form, fields);
     return;
   }
-  await showAdvice(Object.fromEntries(new FormData(form))).catch(() => {}); // no pack, no store
   let entry;
   try {
     entry = await makeEntry();

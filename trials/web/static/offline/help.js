@@ -1,40 +1,36 @@
 // The list of serious things: what to do is shown at once, from the page itself. Telling the clinic
 // comes second; without a network it waits on this phone like a report.
-import { readCalls, saveCall } from "./store.js";
-import { addresses, askBackgroundSync, copy, sendNow } from "./page.js";
+import { saveCall } from "./store.js";
+import { addresses, copy } from "./page.js";
+import { follow, sendOldWay } from "./calls.js";
 
 const place = document.querySelector("[data-help]");
 const shown = place?.querySelector("[data-shown]");
 
 const say = (name) => {
   shown.querySelector(".lt-told")?.remove();
-  shown.append(copy(`serious-${name}`));
+  shown.append(copy(`call-${name}`));
 };
+
+let pressed = ""; // the key of the last one: what becomes of it is said
 
 const tell = async (rule) => {
   const key = crypto.randomUUID();
+  pressed = key;
   const { owner, trial } = place.dataset;
-  await saveCall({ key, owner, trial, rule, at: Date.now() });
-  await sendNow().catch(() => "away");
-  const waits = (await readCalls()).some((call) => call.key === key);
-  say(waits ? "away" : "told");
-  if (waits) await askBackgroundSync();
+  await saveCall({ key, kind: "serious", state: "waiting", owner, trial, rule, at: Date.now() });
+  await follow(key, (name) => { if (pressed === key) say(name); });
 };
 
 // Nothing could be kept here. If there is a network the form can still go the old way.
 const withoutStore = async (form) => {
-  try {
-    const answer = await fetch(addresses.pack, { cache: "no-store", headers: { Accept: "application/json" } });
-    if (!answer.ok) throw new Error("no clinic");
-    form.elements.csrf_token.value = answer.headers.get("X-CSRFToken");
-    const pressed = Object.assign(document.createElement("input"), {
-      type: "hidden", name: "rule", value: form.dataset.serious,
-    });
-    form.append(pressed); // the button is not sent when a script sends the form
-    form.submit();
-  } catch {
-    say("away");
-  }
+  const button = Object.assign(document.createElement("input"), {
+    type: "hidden", name: "rule", value: form.dataset.serious,
+  });
+  form.append(button); // the real one is not sent when a script sends the form
+  if (await sendOldWay(form, addresses.pack)) return;
+  button.remove();
+  say("lost");
 };
 
 if (place && "indexedDB" in globalThis) {

@@ -1,6 +1,8 @@
 // On every page of the patient: installs the worker, sends what waits, and says how it stands.
 // Without script, or in a browser without these abilities, all pages work as they are.
-import { dropEntry, findEntry, forgetTrial, readEntries, readFact, saveEntry } from "./store.js";
+import {
+  dropCall, dropEntry, findEntry, forgetTrial, readCalls, readEntries, readFact, saveEntry,
+} from "./store.js";
 import { send } from "./sender.js";
 
 const place = document.getElementById("offline");
@@ -13,6 +15,7 @@ export const addresses = place && {
   take_entry: place.dataset.takeEntry,
   take_photo: place.dataset.takePhoto,
   take_serious: place.dataset.takeSerious,
+  take_mood: place.dataset.takeMood,
 };
 
 export const fill = (root, values) => {
@@ -62,6 +65,20 @@ const showPhotos = (entries) => {
   }));
 };
 
+// A call that was not taken: nobody knows, and that stands here until it was read.
+const showLost = (calls) => {
+  const list = line("lost");
+  list.hidden = !calls.length;
+  list.replaceChildren(...calls.map((call) => {
+    const part = copy("offline-lost", { problem: call.problem });
+    part.querySelector("button").addEventListener("click", async () => {
+      await dropCall(call.key);
+      await paint();
+    });
+    return part;
+  }));
+};
+
 // Reports of this very page: it shows their page of thanks, and no line is needed.
 export const ownNews = new Set();
 
@@ -91,18 +108,25 @@ const paintOnce = async () => {
   const waiting = entries.filter((entry) => entry.state === "waiting");
   const foreign = pack ? waiting.filter((entry) => entry.owner !== pack.owner) : [];
   const own = waiting.length - foreign.length;
-  const shut = own > 0 && (access === "revoked" || access === "unknown") ? access : "";
+  const isShut = access === "revoked" || access === "unknown";
+  const shut = own > 0 && isShut ? access : "";
   line("one").hidden = own !== 1 || shut !== "";
   line("many").hidden = own < 2 || shut !== "";
   line("unknown").hidden = shut !== "unknown";
   line("revoked").hidden = shut !== "revoked";
   line("foreign").hidden = !foreign.length;
+  const calls = (await readCalls()).filter((call) => !pack || call.owner === pack.owner);
+  const waitingCalls = calls.filter((call) => call.state === "waiting").length;
+  line("calls").hidden = !waitingCalls;
+  line("calls").querySelector("[data-when=away]").hidden = isShut;
+  line("calls").querySelector("[data-when=shut]").hidden = !isShut;
+  showLost(calls.filter((call) => call.state === "refused"));
   fill(place, { count: own, clinic: clinic.name, phone: clinic.phone });
   showRefused(entries.filter((entry) => entry.state === "refused"));
   showPhotos(entries);
   await showArrived(entries);
   const photos = entries.filter((entry) => entry.state === "sent" && entry.photo_state === "waiting");
-  return own + photos.length;
+  return own + photos.length + waitingCalls;
 };
 
 let pause = FIRST_PAUSE;

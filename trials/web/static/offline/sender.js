@@ -1,16 +1,21 @@
-// Brings reports to the clinic: one sender at a time, each report under its own key, until the
+// Brings reports and calls to the clinic: one sender at a time, each under its own key, until the
 // server has said what became of it. Used by the pages and by the worker.
 import {
-  dropCall, dropEntry, forgetTrial, keepPages, readCalls, readEntries, readFact, saveEntry, saveFact,
+  dropCall, dropEntry, forgetTrial, keepPages, readCalls, readEntries, readFact, saveCall, saveEntry,
+  saveFact,
 } from "./store.js";
 
 const PATIENCE = 10_000; // milliseconds until a server that does not answer counts as away
 const PATIENCE_WITH_PHOTO = 60_000;
 const DAY = 86_400_000;
 const CHECKED_AT_ONCE = 200;
+const CALLS_CHECKED_AT_ONCE = 50;
+const AWAY = [429, 502, 503, 504]; // too much at once, or a proxy whose server is down
 
 // Nothing of this is a fault: it is tried again later.
 export class Away extends Error {}
+// This one cannot be taken now; others may.
+export class Stuck extends Away {}
 // The server does not know this phone (any more): a new link is needed.
 export class ShutOut extends Error {
   constructor(reason) {
@@ -40,16 +45,20 @@ const ask = async (address, options = {}, patience = PATIENCE) => {
   }
 };
 
-// A wifi with a log-in page, a proxy whose server is down: what answers is not our server.
+// A wifi with a log-in page, a proxy: what answers is not our server, whatever its status. Only our
+// own server's word shuts a phone out.
 const checked = (answer) => {
-  if (answer.status === 401 || answer.status === 403) {
-    throw new ShutOut(answer.body?.reason ?? "unknown");
-  }
-  if (answer.body === null || answer.status >= 500 || answer.status === 429) {
-    throw new Away(String(answer.status));
+  const reason = answer.body?.reason;
+  if (answer.status === 401 && (reason === "unknown" || reason === "revoked")) throw new ShutOut(reason);
+  if (AWAY.includes(answer.status)) throw new Away(String(answer.status));
+  if (answer.body === null || answer.status >= 500 || answer.status === 401 || answer.status === 403) {
+    throw new Stuck(String(answer.status));
   }
   return answer;
 };
+
+// A phone without space still sends what it has.
+const keepFact = (name, value) => saveFact(name, value).catch(() => {});
 
 const fetchPack = async (addresses) => {
   const before = Date.now();
@@ -59,9 +68,9 @@ const fetchPack = async (addresses) => {
   const known = await readFact("pack");
   // Half-way between asking and getting the answer, both clocks were read at once.
   pack.ahead = Math.round(pack.now - (before + Date.now()) / 2);
-  await saveFact("pack", pack);
-  await saveFact("clinic", pack.clinic);
-  await saveFact("access", "open");
+  await keepFact("pack", pack);
+  await keepFact("clinic", pack.clinic);
+  await keepFact("access", "open");
   const kept = await readFact("edition");
   if ("caches" in globalThis && (kept !== pack.edition || known?.owner !== pack.owner)) {
     // Pages that could not be fetched now are fetched the next time.
@@ -76,25 +85,40 @@ const post = async (address, token, content) => checked(await ask(address, {
   body: JSON.stringify(content),
 }));
 
+const isWaiting = ({ state }) => state === "waiting";
+
 // A server that was restored from a backup may have lost what it had acknowledged: offer it again.
 const keptAs = (entry) => entry.receipt?.kept_as ?? entry.key;
+const keysOf = (calls, kind) => calls.filter((call) => call.kind === kind).map(({ key }) => key);
 const offerAgain = async (addresses, token, own) => {
-  const sent = own.filter((entry) => entry.state === "sent").slice(-CHECKED_AT_ONCE);
-  if (!sent.length) return;
+  const settled = (await own(readEntries)).filter((entry) => !isWaiting(entry));
+  const sent = settled.filter((entry) => entry.state === "sent").slice(-CHECKED_AT_ONCE);
+  const calls = (await own(readCalls)).filter((call) => call.state === "sent").slice(-CALLS_CHECKED_AT_ONCE);
+  const trials = [...new Set(settled.map(({ trial }) => trial))];
+  if (!settled.length && !calls.length) return;
   const photographed = sent.filter((entry) => entry.photo_state === "sent");
   const answer = await post(addresses.check_kept, token, {
     keys: sent.map(keptAs), photos: photographed.map(keptAs),
+    calls: keysOf(calls, "serious"), moods: keysOf(calls, "mood"),
+    trials,
   });
   if (answer.status !== 200) return;
-  for (const entry of sent) {
-    const lost = answer.body.unknown.includes(keptAs(entry));
-    const photoLost = answer.body.unknown_photos.includes(keptAs(entry));
+  const { unknown, unknown_photos, unknown_calls = [], erased = [] } = answer.body;
+  // What the patient wanted removed at the clinic is removed here too.
+  const isErased = ({ trial }) => erased.includes(trial);
+  for (const entry of settled.filter(isErased)) await dropEntry(entry.key);
+  for (const entry of sent.filter((one) => !isErased(one))) {
+    const lost = unknown.includes(keptAs(entry));
+    const photoLost = unknown_photos.includes(keptAs(entry));
     if (!lost && !photoLost) continue;
     await saveEntry({
       ...entry,
       ...(lost ? { state: "waiting", again: true } : {}),
       ...(photoLost ? { photo_state: "waiting" } : {}),
     });
+  }
+  for (const call of calls) {
+    if (unknown_calls.includes(call.key)) await saveCall({ ...call, state: "waiting" });
   }
 };
 
@@ -112,7 +136,7 @@ const sendPhoto = async (addresses, token, entry) => {
   } else if (answer.body.reason) {
     await saveEntry({ ...entry, photo: undefined, photo_state: "refused", photo_problem: answer.body.error ?? "" });
   } else {
-    throw new Away("token");
+    throw new Stuck("token");
   }
 };
 
@@ -124,43 +148,76 @@ const sendEntry = async (addresses, token, entry) => {
     await saveEntry({
       ...entry, state: "sent", problem: "", sent_at: Date.now(), receipt: answer.body, told: false,
     });
+  } else if (answer.body.reason === "erased") {
+    await dropEntry(key); // its trial's answers were removed, as the patient wanted
   } else if (answer.body.reason) {
     // Never to be taken as it is. It stays, and the patient is told.
     await saveEntry({ ...entry, state: "refused", problem: answer.body.error ?? "", errors: answer.body.errors });
   } else {
-    throw new Away("token"); // one that ran out; the next run fetches another
+    throw new Stuck("token"); // one that ran out; the next run fetches another
   }
 };
 
-// Something serious goes ahead of every report.
-const sendCalls = async (addresses, token, owner) => {
-  const own = (await readCalls()).filter((call) => call.owner === owner);
-  for (const { key, rule, trial, at } of own) {
-    const answer = await post(addresses.take_serious, token, { rule, trial, at });
-    if (answer.status === 200 || answer.body.reason) await dropCall(key);
+const sendCall = async (addresses, token, call) => {
+  const { key, kind, trial, at, rule, fields } = call;
+  const answer = kind === "mood"
+    ? await post(addresses.take_mood, token, { key, trial, at, ...fields })
+    : await post(addresses.take_serious, token, { key, trial, at, rule });
+  if (answer.status === 200) {
+    await saveCall({ ...call, state: "sent", sent_at: Date.now() });
+  } else if (answer.body.reason) {
+    // Nobody was told, and the patient must know.
+    await saveCall({ ...call, state: "refused", problem: answer.body.error ?? "" });
+  } else {
+    throw new Stuck("token");
   }
 };
 
 const forgetOld = async (pack) => {
-  for (const entry of await readEntries()) {
-    const old = entry.sent_at < Date.now() - pack.kept_days * DAY;
-    if (entry.state === "sent" && old) await dropEntry(entry.key);
-  }
+  const before = Date.now() - pack.kept_days * DAY;
+  const isOld = ({ state, sent_at }) => state === "sent" && sent_at < before;
+  for (const entry of (await readEntries()).filter(isOld)) await dropEntry(entry.key);
+  for (const call of (await readCalls()).filter(isOld)) await dropCall(call.key);
 };
+
+// Do all of these, though some may be stuck. Returns what went wrong.
+const each = async (things, work) => {
+  const problems = [];
+  for (const thing of things) {
+    try {
+      await work(thing);
+    } catch (problem) {
+      if (problem instanceof ShutOut) throw problem;
+      if (problem instanceof Away && !(problem instanceof Stuck)) throw problem;
+      problems.push(problem);
+    }
+  }
+  return problems;
+};
+
+const photoWaits = (entry) => entry.state === "sent" && entry.photo_state === "waiting" && entry.photo;
 
 const run = async (addresses) => {
   const { pack, token } = await fetchPack(addresses);
-  // A phone that went to another patient keeps the reports of the first, and sends none of them.
-  const own = (await readEntries()).filter((entry) => entry.owner === pack.owner);
-  await sendCalls(addresses, token, pack.owner);
-  await offerAgain(addresses, token, own);
-  const waiting = (await readEntries())
-    .filter((entry) => entry.owner === pack.owner && entry.state === "waiting");
-  for (const entry of waiting) await sendEntry(addresses, token, entry);
-  const photos = (await readEntries()).filter((entry) => entry.owner === pack.owner
-    && entry.state === "sent" && entry.photo_state === "waiting" && entry.photo);
-  for (const entry of photos) await sendPhoto(addresses, token, entry);
-  await forgetOld(pack);
+  // A phone that went to another patient keeps what the first one wrote, and sends none of it.
+  const own = async (read) => (await read()).filter(({ owner }) => owner === pack.owner);
+  const tried = new Set();
+  const call = async (one) => {
+    tried.add(one.key);
+    await sendCall(addresses, token, one);
+  };
+  const calls = async () => (await own(readCalls)).filter((one) => isWaiting(one) && !tried.has(one.key));
+  const steps = [
+    async () => each(await calls(), call), // something serious goes ahead of every report
+    () => each([own], (one) => offerAgain(addresses, token, one)),
+    async () => each(await calls(), call),
+    async () => each((await own(readEntries)).filter(isWaiting), (one) => sendEntry(addresses, token, one)),
+    async () => each((await own(readEntries)).filter(photoWaits), (one) => sendPhoto(addresses, token, one)),
+    () => each([pack], forgetOld),
+  ];
+  const problems = [];
+  for (const step of steps) problems.push(...await step());
+  if (problems.length) throw problems[0];
 };
 
 const alone = (work) => (navigator.locks ? navigator.locks.request("lenitive-sender", work) : work());
@@ -172,11 +229,12 @@ export const send = (addresses) => alone(async () => {
     return "sent";
   } catch (problem) {
     if (problem instanceof ShutOut) {
-      await saveFact("access", problem.reason);
+      await keepFact("access", problem.reason);
       if (problem.reason === "revoked") await forgetTrial();
       return problem.reason;
     }
-    if (problem instanceof Away) return "away";
+    // What the phone has no space to note is sent again later, under the same key.
+    if (problem instanceof Away || problem instanceof DOMException) return "away";
     throw problem;
   } finally {
     if ("BroadcastChannel" in globalThis) {

@@ -74,6 +74,14 @@ const showDiary = (pack, days, now) => {
   shell.hidden = false;
 };
 
+// The pages of another trial than the main one: its diary is not on the phone.
+const showAway = (pack) => {
+  const trial = new URLSearchParams(location.search).get("trial");
+  const isOther = Boolean(trial && pack.trial && trial !== pack.trial);
+  shell.querySelector("[data-when=main]").hidden = isOther;
+  shell.querySelector("[data-when=other]").hidden = !isOther;
+};
+
 const begin = async () => {
   const pack = await readFact("pack");
   const clinic = await readFact("clinic");
@@ -84,6 +92,7 @@ const begin = async () => {
   }
   const now = Date.now() + pack.ahead;
   const days = standing(pack, await readEntries(), now);
+  if (shell.dataset.shell === "away") showAway(pack);
   if (shell.dataset.shell === "today") showToday(pack, days, now);
   if (shell.dataset.shell === "diary") showDiary(pack, days, now);
   shell.dataset.filled = "yes";

@@ -48,13 +48,19 @@ export const saveFact = (name, value) =>
 export const readFact = (name) => inStore("facts", "readonly", (store) => store.get(name));
 export const dropFact = (name) => inStore("facts", "readwrite", (store) => store.delete(name));
 
-// What was pressed on the list of serious things and has not reached the clinic. Each under a name
-// of its own, so that page and worker do not write over one another.
+// Calls: what was pressed on the list of serious things, and answers about mood. Like reports they
+// are "waiting", "sent" or "refused". Each under a name of its own, so that page and worker do not
+// write over one another.
 const CALL = "call:";
 export const saveCall = (call) => saveFact(`${CALL}${call.key}`, call);
+export const findCall = (key) => readFact(`${CALL}${key}`);
 export const dropCall = (key) => dropFact(`${CALL}${key}`);
-export const readCalls = () => inStore("facts", "readonly", (store) =>
-  store.getAll(IDBKeyRange.bound(CALL, `${CALL}\uffff`)));
+export const readCalls = async () => {
+  const all = await inStore("facts", "readonly", (store) =>
+    store.getAll(IDBKeyRange.bound(CALL, `${CALL}\uffff`)));
+  const told = all.map((call) => ({ kind: "serious", state: "waiting", ...call })); // of an older version
+  return told.sort((a, b) => a.at - b.at);
+};
 
 // Pages of a patient, as kept for times without a network. The files that every page needs are
 // kept apart, by the worker: they are nobody's.
@@ -73,8 +79,8 @@ export const keepPages = async (addresses) => {
   }));
 };
 
-// After leaving, or when this phone was shut out: nothing of the trial stays, except reports
-// that nobody has yet, and whom to call about them.
+// After leaving, or when this phone was shut out: nothing of the trial stays, except what
+// nobody has yet, and whom to call about it.
 export const forgetTrial = async () => {
   if ("caches" in globalThis) await caches.delete(PAGES);
   const pack = await readFact("pack");
@@ -84,5 +90,8 @@ export const forgetTrial = async () => {
   }
   for (const entry of await readEntries()) {
     if (entry.state === "sent" && entry.photo_state !== "waiting") await dropEntry(entry.key);
+  }
+  for (const call of await readCalls()) {
+    if (call.state === "sent") await dropCall(call.key);
   }
 };

@@ -24,11 +24,13 @@ export const start = (told) => {
   };
 
   const shellOf = async (url) => {
+    if (url.pathname === "/mood") return told.shells.mood;
     if (/^\/(help-now|mood)/.test(url.pathname)) return told.shells.help;
-    if (url.search) return told.shells.away; // another trial than the main one, or a list's page
+    const pack = await readFact("pack");
+    // Another trial than the main one, or a list's page.
+    if (url.search && url.search !== `?trial=${pack?.trial}`) return told.shells.away;
     if (url.pathname === "/today") return told.shells.today;
     if (/^\/diary\/\d{4}-\d\d-\d\d$/.test(url.pathname)) {
-      const pack = await readFact("pack");
       const day = pack?.days.find((item) => url.pathname.endsWith(item.day));
       if (!day) return told.shells.today;
       return Date.now() + pack.ahead < day.ends ? told.shells.diary : told.shells.earlier;
@@ -40,8 +42,9 @@ export const start = (told) => {
     const answer = await fromNetwork(request, PATIENCE);
     if (answer) return answer;
     const cache = await caches.open(PAGES);
-    const kept = await cache.match(await shellOf(new URL(request.url)))
-      ?? await cache.match(told.shells.away);
+    const shell = await shellOf(new URL(request.url));
+    const next = shell === told.shells.mood ? told.shells.help : told.shells.away;
+    const kept = await cache.match(shell) ?? await cache.match(next) ?? await cache.match(told.shells.away);
     return kept ?? Response.error();
   };
 
