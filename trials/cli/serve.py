@@ -5,6 +5,7 @@ restarted, browsers wait a moment instead of being refused.
 """
 
 import ctypes
+import gc
 import http.client
 import os
 import signal
@@ -79,6 +80,8 @@ def web(*, host: str | None, port: int | None, descriptor: int | None, parent: i
         click.echo(f"Lenitive listens on {settings.address}")
     import trials.web.app  # noqa: F401, PLC0415  # loaded once, before the workers are forked
 
+    gc.collect()
+    gc.freeze()  # what is loaded is never looked at again, so that the workers go on sharing it
     WebServer(settings, descriptor).run()
 
 
