@@ -153,6 +153,18 @@ def test_a_form_sent_twice_is_kept_once(session: Session, clinician):
     assert len(alerts_of_trial(session, trial.id)) == 1
 
 
+def test_a_form_gone_back_to_and_answered_otherwise_is_heard(session: Session, clinician):
+    """The browser's way back shows the same form; its second answer must not be lost."""
+    trial = make_ready(session, clinician, NOON, LOW)
+    first = answer(session, trial, thoughts="no", key="form")
+    for _again in range(2):
+        second = answer(session, trial, thoughts="often", key="form")
+
+    assert (first.thoughts, second.thoughts) == ("no", "often")
+    assert session.scalar(select(func.count()).select_from(MoodScreenRow)) == 2
+    assert len(alerts_of_trial(session, trial.id)) == 1
+
+
 @pytest.mark.parametrize(("low", "thoughts"), [(4, "no"), (-1, "no"), (1, ""), (1, "maybe")])
 def test_both_questions_need_an_answer(session: Session, clinician, low: int, thoughts: str):
     trial = make_running(session, clinician, NOON)

@@ -99,7 +99,7 @@ def answer_mood_questions(
         trial: whose.
         low: how low the mood was in the last week, 0 (never) to 3 (nearly every day).
         thoughts: of self-harm, one of ``THOUGHTS``.
-        key: of the form; sending it again changes nothing.
+        key: of the form; sending the same answers again changes nothing.
         now: UTC instant.
         answered: when it was answered, if it waited on a phone.
 
@@ -111,6 +111,9 @@ def answer_mood_questions(
     if not 0 <= low <= LOWEST or thoughts not in THOUGHTS:
         raise ProtocolError(_("Please answer both questions."))
     kept = screen_with_key(session, key)
+    if kept is not None and (kept.low, kept.thoughts) != (low, thoughts):
+        key = f"{key}:{low}:{thoughts}"  # the form was gone back to, and answered otherwise
+        kept = screen_with_key(session, key)
     if kept is not None and kept.trial_id == trial.id:
         return kept
     row = MoodScreenRow(
