@@ -215,6 +215,14 @@ def test_a_poor_choice_is_said_but_allowed(doctor, session, patient):
     assert kept.status_code == 303
 
 
+@pytest.mark.parametrize(("days", "warned"), [("7", True), ("28", False)])
+def test_periods_too_short_to_judge_a_slow_effect_are_warned_of(doctor, patient, days, warned):
+    fields = {**FILLED, "slot-1-treatment": "gabapentin", "period_days": days}
+    checked = doctor.submit(NEW, patient=patient.public_id, check="yes", **fields)
+
+    assert ("can be judged after about 14 days" in checked.text) is warned
+
+
 def test_an_own_treatment_can_be_typed_in(doctor, session, patient):
     doctor.submit(
         NEW,

@@ -88,7 +88,7 @@ def read_form(typed: Typed) -> Reading:
     window = _read_window(typed, errors)
     noise = _read_noise(typed, errors)
     taking = _read_taking(typed, errors)
-    cautions = {n: text for n, c in candidates if (text := _caution(c, blinding))}
+    cautions = {n: text for n, c in candidates if (text := _caution(c, blinding, design))}
     protocol = None
     if not errors and design and rule and questionnaire and window:
         try:
@@ -186,7 +186,7 @@ def own_id(name: str) -> str:
     return f"{OWN}:{name.casefold()}"
 
 
-def _caution(candidate: Candidate, blinding: Blinding) -> str:
+def _caution(candidate: Candidate, blinding: Blinding, design: Design | None) -> str:
     """Return what to consider before this candidate is chosen, "" for nothing."""
     known = catalogue().get(candidate.treatment)
     if known is None:
@@ -197,6 +197,15 @@ def _caution(candidate: Candidate, blinding: Blinding) -> str:
             Suitability.POOR: _("a poor choice for a repeated arm"),
         }.get(known.suitability, "")
         return str(_("Think twice: %(why)s.", why=why))
+    if design is not None and known.onset_days and known.onset_days > design.period_days:
+        return str(
+            _(
+                "Its effect can be judged after about %(onset)s days. In periods of %(days)s days "
+                "it would look weaker than it is: make them longer.",
+                onset=known.onset_days,
+                days=design.period_days,
+            )
+        )
     if blinding is Blinding.BLINDED and known.blindable is Blindable.PARTLY:
         return str(
             _("It can be hidden only in part: many patients notice it. Say so before the consent.")
