@@ -41,6 +41,7 @@ from tests.builders import (
 )
 from tests.plugins.web import close_app, make_app
 from tests.services.test_photos import a_photo
+from tests.serving import in_one_piece
 from trials.domain.blinding import Role
 from trials.domain.diary import Questionnaire
 from trials.services.corrections import propose_correction
@@ -184,7 +185,7 @@ class House:
         self._server = make_server(
             "127.0.0.1",
             self._port,
-            self.weather.around(self._app),
+            self.weather.around(in_one_piece(self._app)),
             threaded=True,
             request_handler=Quiet,
         )
