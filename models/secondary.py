@@ -139,7 +139,12 @@ def for_secondary(specification: Specification) -> Specification:
 
 
 def fit_count(
-    data: TrialData, specification: Specification, *, seed: int, draws: int = 4000
+    data: TrialData,
+    specification: Specification,
+    *,
+    seed: int,
+    draws: int = 4000,
+    day_worth: float = DAY_WORTH,
 ) -> Posterior:
     """Return the posterior of counts a day on each arm at steady state (``arm_mean``).
 
@@ -148,6 +153,7 @@ def fit_count(
         specification: for carryover, half-lives and labels.
         seed: of the points.
         draws: how many to return.
+        day_worth: what a day counts for, 1 where one is not like the next.
 
     Raises:
         ModelInputError: when a day has no whole number of doses, or none was counted.
@@ -168,7 +174,7 @@ def fit_count(
         start = np.zeros(sd.size)
         for spread, prior in zip(spreads, node_weights, strict=True):
             points, log_weight, start = _around_mode(
-                design, doses, float(spread), sd, start, generator
+                design, doses, float(spread), sd, start, generator, day_worth
             )
             terms.append(points)
             log_weights.append(log_weight + np.log(prior))
@@ -200,6 +206,7 @@ def _around_mode(
     sd: Floats,
     start: Floats,
     generator: np.random.Generator,
+    day_worth: float,
 ) -> tuple[Floats, Floats, Floats]:
     """Return points around the mode, their log importance weights, and the mode.
 
@@ -210,8 +217,9 @@ def _around_mode(
         sd: (q,) of the prior, whose mean is 0.
         start: (q,) where to look for the mode.
         generator: of the points.
+        day_worth: what a day counts for.
     """
-    mode, precision = _mode(design, doses, spread, sd, start)
+    mode, precision = _mode(design, doses, spread, sd, start, day_worth)
     factor = np.linalg.cholesky(np.linalg.inv(precision))
     q = sd.size
     normal = generator.standard_normal((POINTS, q))
@@ -221,24 +229,25 @@ def _around_mode(
         -0.5 * (FREEDOM + q) * np.log1p((stretched**2).sum(axis=1) / FREEDOM)
         - np.log(np.diag(factor)).sum()
     )
-    return points, _log_posterior(points, design, doses, spread, sd) - log_proposal, mode
+    target = _log_posterior(points, design, doses, spread, sd, day_worth)
+    return points, target - log_proposal, mode
 
 
 def _log_posterior(
-    points: Floats, design: Floats, doses: Floats, spread: float, sd: Floats
+    points: Floats, design: Floats, doses: Floats, spread: float, sd: Floats, day_worth: float
 ) -> Floats:
-    """(m,) log of prior times likelihood, each day counting for ``DAY_WORTH``."""
+    """(m,) log of prior times likelihood, each day counting for ``day_worth``."""
     size = 1.0 / spread
     log_mean = points @ design.T
     constant = float((gammaln(doses + size) - gammaln(size)).sum())
     each = doses * log_mean - (doses + size) * np.logaddexp(log_mean, np.log(size))
     constant += doses.size * size * float(np.log(size))
     likelihood = each.sum(axis=1) + constant
-    return np.asarray(DAY_WORTH * likelihood - 0.5 * ((points / sd) ** 2).sum(axis=1))
+    return np.asarray(day_worth * likelihood - 0.5 * ((points / sd) ** 2).sum(axis=1))
 
 
 def _mode(
-    design: Floats, doses: Floats, spread: float, sd: Floats, start: Floats
+    design: Floats, doses: Floats, spread: float, sd: Floats, start: Floats, day_worth: float
 ) -> tuple[Floats, Floats]:
     """Return the posterior's mode and its precision there, by damped Newton steps."""
     at, now = start.copy(), -np.inf
@@ -246,12 +255,13 @@ def _mode(
     precision = prior
     for _ in range(50):
         mean = np.exp(np.clip(design @ at, -20.0, 10.0))
-        slope = DAY_WORTH * design.T @ (size * (doses - mean) / (size + mean)) - at / sd**2
+        slope = day_worth * design.T @ (size * (doses - mean) / (size + mean)) - at / sd**2
         curve = size * mean * (doses + size) / (size + mean) ** 2
-        precision = DAY_WORTH * (design * curve[:, None]).T @ design + prior
+        precision = day_worth * (design * curve[:, None]).T @ design + prior
         step = np.linalg.solve(precision, slope)
         for _ in range(20):
-            value = float(_log_posterior((at + step)[None], design, doses, spread, sd)[0])
+            new = (at + step)[None]
+            value = float(_log_posterior(new, design, doses, spread, sd, day_worth)[0])
             if value >= now:
                 break
             step = step / 2

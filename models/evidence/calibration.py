@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from models import ends, exact
 from models.ends import Effort, expected_rating
+from models.evidence.counts import COUNT, ranks_of_count
 from models.evidence.side_effects import ITEMS, ranks_of_item
 from models.evidence.table import Table
 from models.operating import DesignShape, draw_order
@@ -44,8 +45,8 @@ SPECIFICATIONS: Mapping[str, Specification] = {
     ),
     "ends of the scale": Specification(arms=_ARMS, ends=Ends.ALWAYS),
 }
-MODELS = (*SPECIFICATIONS, *ITEMS)
-"""What can be calibrated: the models of the outcome, and those of side effects."""
+MODELS = (*SPECIFICATIONS, *ITEMS, COUNT)
+"""What can be calibrated: the models of the outcome, those of side effects, and that of counts."""
 DESIGN = DesignShape(blocks=3, period_days=9)
 EFFORT = Effort(chains=4, warm_up=200, kept=750, rounds=1)
 """Of the end-of-scale model's chains; a rank needs fewer draws than a verdict."""
@@ -116,12 +117,14 @@ def calibrate(
 
 def ranks_of(task: Task) -> list[dict[str, float]]:
     """Return the rank of every quantity's truth in the simulations of one piece."""
+    numbers = range(task.start, task.start + task.count)
+    if task.model == COUNT:
+        return ranks_of_count(task.missing, task.seed, numbers)
     if task.model in ITEMS:
-        numbers = range(task.start, task.start + task.count)
         return ranks_of_item(task.model, task.missing, task.seed, numbers)
     specification = SPECIFICATIONS[task.model]
     patients, trials = [], []
-    for n in range(task.start, task.start + task.count):
+    for n in numbers:
         generator = np.random.default_rng((task.seed, n))
         patient = replace(
             draw_patient(specification, generator),
