@@ -178,10 +178,33 @@ def test_harm_everywhere_is_refused():
 
     assert verdict.kind is Kind.REFUSED
     assert verdict.p_best == {}
+    assert verdict.vetoed == ("A", "B", "C")
+
+
+def test_what_leaves_an_arm_out_is_told_by_its_name_and_kept_by_itself():
+    verdict = decide(draws(1, 2, 3), THREE, harms=harms(A=0.9))
+
+    (veto,) = verdict.vetoes
+    assert veto.values["item"] == "rash"
+    assert veto in verdict.reasons
+    assert decide(draws(1, 2, 3), THREE).vetoes == ()
+
+
+@pytest.mark.parametrize("carryover", [False, True])
+def test_without_any_half_life_no_period_is_too_short(carryover):
+    """Neither one that is not known nor one that is not asked for counts as a day."""
+    days = np.repeat([0, 1, 2, 0, 1, 2], 2)
+    short = replace(THREE, arms=tuple(replace(a, half_life_days=0.1) for a in THREE.arms))
+    specification = replace(short, carryover=True) if carryover else THREE
+    reasons = insufficiencies(diary(days), specification)
+
+    assert "shorter than three" not in messages(reasons)
 
 
 def test_a_refusal_carries_no_number():
     verdict = refuse([Phrase("Because.")])
+    assert verdict.vetoed == ()
+    assert refuse([Phrase("Because.")], vetoed=["A"]).vetoed == ("A",)
 
     assert (verdict.kind, verdict.p_best, verdict.expected_loss) == (Kind.REFUSED, {}, {})
 

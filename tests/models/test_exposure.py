@@ -75,7 +75,7 @@ def test_a_switch_is_a_jump_and_the_time_since():
     assert found.jump.tolist() == [[0.0, 0.0], [1.0, -1.0]]
     assert found.segment.tolist() == [0, 0, 1, 1]
     assert found.age[2:].tolist() == [[1.0, 2.0], [2.0, 4.0]]
-    assert found.wait[1].tolist() == [1.0, 2.0]
+    assert found.wait.tolist() == [[0.0, 0.0], [1.0, 2.0]]
 
 
 def test_a_missed_dose_is_two_switches_of_its_arm_alone():
