@@ -89,6 +89,14 @@ def test_a_missed_dose_is_two_switches_of_its_arm_alone():
     assert found.wait[2, 1] == 1.0
 
 
+def test_one_slow_day_among_usual_ones_is_not_overlooked():
+    """On the second day alone the effect builds up at half its speed."""
+    speed = np.array([[1.0], [0.5], [1.0], [1.0]])
+    found = exposures(np.ones((4, 1)), speed, np.array([2.0]))
+
+    assert found[:, 0] == pytest.approx(1.0 - 2.0 ** (-np.array([1.0, 1.5, 2.5, 3.5]) / 2.0))
+
+
 def test_what_begins_on_the_first_day_is_a_switch_from_nothing():
     found = switches(np.array([[1.0], [1.0]]), np.array([[0.5], [0.5]]))
 
