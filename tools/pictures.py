@@ -78,6 +78,15 @@ def open_todays_diary(folder: Path) -> None:
             "UPDATE diary_day SET opens_at = datetime('now', '-1 hour') || '.000000' "
             "WHERE state = 'planned' AND day = date('now') AND opens_at > datetime('now')"
         )
+        (asked,) = base.execute(
+            "SELECT count(*) FROM diary_day "
+            "WHERE day = date('now') AND state IN ('planned', 'open')"
+        ).fetchone()
+    if not asked:
+        raise SystemExit(
+            "The demonstration's patients have reported today already, so no picture would show an "
+            "open diary. Take the pictures before five in the afternoon, Berlin time."
+        )
 
 
 def wait_for_results(folder: Path) -> dict[str, str]:
